@@ -1,0 +1,1 @@
+"""Geometry, single-camera tracking, cross-camera association and scoring over numpy arrays."""

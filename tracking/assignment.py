@@ -1,0 +1,43 @@
+"""One-to-one assignment of rows to columns at least total cost. The only module that knows ``lap``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lap
+import numpy as np
+import numpy.typing as npt
+
+from tracking.types import IntArray
+
+__all__ = ["assign"]
+
+_MARGIN = 1e-9
+"""What a pair at the limit gains over staying alone."""
+
+
+def assign(cost: npt.NDArray[np.floating[Any]], max_cost: float) -> tuple[IntArray, IntArray]:
+    """Match rows to columns so that the sum of ``max_cost - cost`` over the matched pairs is greatest.
+
+    Staying alone gains nothing, and so does a pair above the limit: with such pairs at zero, the problem is
+    square, dense and free of large numbers, which Jonker and Volgenant's method (1987) likes best.
+
+    Args:
+        cost: ``(N, M)``, finite or ``inf`` where a pair is impossible.
+        max_cost: pairs above it are never matched; a pair equal to it may be.
+
+    Returns:
+        Row and column indices of the matched pairs, each ``(K,)`` int64, ascending by row.
+    """
+    rows, columns = cost.shape
+    loss = np.zeros((max(rows, columns),) * 2)
+    block = loss[:rows, :columns]
+    np.subtract(cost, max_cost + _MARGIN, out=block)
+    np.minimum(block, 0.0, out=block)
+    if not block.any():
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    column_of, _ = lap.lapjv(loss, return_cost=False)
+    chosen = column_of[:rows].astype(np.int64)
+    matched = np.flatnonzero(chosen < columns)
+    matched = matched[block[matched, chosen[matched]] < 0.0]
+    return matched, chosen[matched]

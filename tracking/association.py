@@ -1,0 +1,204 @@
+"""Link tracklets into identities, across cameras and within one camera after an occlusion, offline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tracking.candidates import candidate_pairs
+from tracking.corrections import Corrections
+from tracking.evidence import Evidence, Witness
+from tracking.gallery import Gallery
+from tracking.gates import GateLimits
+from tracking.links import explain
+from tracking.partition import agglomerate, components, solve_exactly
+from tracking.sketch import SketchTable, sketch_of
+from tracking.topology import Topology
+from tracking.types import IntArray, Link, Tracklet, Trajectory
+
+__all__ = ["AssociationConfig", "associate"]
+
+
+@dataclass(frozen=True, slots=True)
+class AssociationConfig:
+    """How alike, how near and how soon two tracklets of one identity are.
+
+    Attributes:
+        max_cosine_distance: tracklets further apart than this speak against one identity. It belongs to the
+            embedding model and the site; ``calibrate threshold`` finds it.
+        min_margin: online, how much nearer the best identity must be than the next before an early decision.
+        max_gap_s: the longest absence a link may span where the topology does not say.
+        max_ground_distance_m: simultaneous ground positions further apart belong to two identities.
+        max_speed_mps: nobody moves faster on the ground plane.
+        clock_slack_s: how far camera clocks may disagree.
+        max_prototypes: appearance prototypes kept per tracklet.
+        neighbours: look-alikes considered per tracklet.
+        max_exact: groups of up to this many connected tracklets are solved to the optimum.
+        min_crops: online, crops a tracklet needs for a decision before it ends.
+        max_members: online, tracklets remembered per identity.
+    """
+
+    max_cosine_distance: float = 0.4
+    min_margin: float = 0.05
+    max_gap_s: float = 600.0
+    max_ground_distance_m: float = 1.5
+    max_speed_mps: float = 10.0
+    clock_slack_s: float = 0.5
+    max_prototypes: int = 4
+    neighbours: int = 20
+    max_exact: int = 9
+    min_crops: int = 3
+    max_members: int = 12
+
+    def __post_init__(self) -> None:
+        if not 0 < self.max_cosine_distance <= 2:
+            raise ValueError(
+                f"max_cosine_distance: expected 0 < distance <= 2, got {self.max_cosine_distance}"
+            )
+        for name in ("max_gap_s", "max_ground_distance_m", "max_speed_mps"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)}")
+        for name in ("max_prototypes", "neighbours", "max_exact", "min_crops", "max_members"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
+
+    @property
+    def limits(self) -> GateLimits:
+        return GateLimits(self.max_gap_s, self.max_ground_distance_m, self.max_speed_mps, self.clock_slack_s)
+
+
+def associate(
+    tracklets: Sequence[Tracklet],
+    config: AssociationConfig,
+    *,
+    topology: Topology | None = None,
+    class_group: IntArray | None = None,
+    gallery: Gallery | None = None,
+    corrections: Corrections | None = None,
+) -> tuple[Trajectory, ...]:
+    """Partition tracklets into identities.
+
+    Args:
+        tracklets: any order; the last snapshot of each key.
+        config: thresholds and sizes.
+        topology: camera links; None leaves every pair of cameras possible.
+        class_group: ``(num_classes,)`` int64, see ``class_groups_table``; None keeps every class to itself.
+        gallery: an empty index for the look-alikes; None searches exactly.
+        corrections: what a person decided.
+
+    Returns:
+        Every tracklet in exactly one trajectory, ids from 1 in order of first appearance.
+
+    Raises:
+        ValueError: two tracklets with one key, embeddings of different lengths, or an unknown class.
+    """
+    if not tracklets:
+        return ()
+    ordered = sorted(tracklets, key=lambda tracklet: (tracklet.start_s, tracklet.key))
+    _refuse_twins(ordered)
+    table = SketchTable.of([sketch_of(t, config.max_prototypes, class_group) for t in ordered])
+    topology = topology or Topology()
+    witness = Witness(table, topology, config.limits, config.max_cosine_distance, corrections)
+    longest_s = max([config.max_gap_s, *(link.max_s for link in topology.links)]) + config.clock_slack_s
+    pairs = candidate_pairs(table, longest_s, config.max_ground_distance_m, config.neighbours, gallery)
+    pairs = np.unique(np.concatenate([pairs, np.sort(witness.together, axis=1)]), axis=0)
+    evidence = witness.testify(pairs[:, 0], pairs[:, 1])
+    label = _identities(len(table), evidence, witness, config)
+    return _trajectories(table, label, evidence, witness)
+
+
+def _refuse_twins(ordered: Sequence[Tracklet]) -> None:
+    keys = [tracklet.key for tracklet in ordered]
+    if len(set(keys)) != len(keys):
+        twice = sorted({str(key) for key in keys if keys.count(key) > 1})
+        raise ValueError(f"tracklets given twice: {', '.join(twice)}")
+
+
+def _identities(count: int, evidence: Evidence, witness: Witness, config: AssociationConfig) -> IntArray:
+    """Cluster label per row: every connected group of plausible links is a problem of its own."""
+    link = evidence.demanded | (evidence.verdicts.linkable & ~evidence.forbidden & (evidence.weight > 0))
+    rows = np.flatnonzero(link)
+    first, second = evidence.first[rows], evidence.second[rows]
+    weight = np.where(evidence.demanded[rows], _DEMAND, evidence.weight[rows])
+    tier = np.where(evidence.demanded[rows], 0, np.where(evidence.adjacent[rows], 1, 2))
+    component = components(count, first, second)
+    label = np.arange(count)
+    edges_of = _grouped(component[first])
+    for number, nodes in _grouped(component).items():
+        if len(nodes) > 1:
+            at = edges_of[number]
+            edges = np.searchsorted(nodes, np.stack([first[at], second[at]], axis=1))
+            label[nodes] = nodes[_first_rows(_solve(nodes, edges, weight[at], tier[at], witness, config))]
+    return label
+
+
+_DEMAND = 1e3
+"""The weight of a person's word: more than any sum of evidence in one group."""
+
+
+def _grouped(label: IntArray) -> dict[int, IntArray]:
+    if not len(label):
+        return {}
+    order = np.argsort(label, kind="stable")
+    names, starts = np.unique(label[order], return_index=True)
+    return dict(zip(names.tolist(), np.split(order, starts[1:]), strict=True))
+
+
+def _first_rows(label: IntArray) -> IntArray:
+    """For each element the position of the first one with its label."""
+    _, first, inverse = np.unique(label, return_index=True, return_inverse=True)
+    return np.asarray(first[inverse], np.int64)
+
+
+def _solve(
+    nodes: IntArray,
+    edges: IntArray,
+    weight: np.ndarray,
+    tier: IntArray,
+    witness: Witness,
+    config: AssociationConfig,
+) -> IntArray:
+    if len(nodes) > config.max_exact:
+        return agglomerate(nodes, edges, weight, tier, witness.judge)
+    one, other = np.triu_indices(len(nodes), 1)
+    known, banned = witness.judge(nodes[one], nodes[other])
+    matrix = np.zeros((len(nodes), len(nodes)), np.float32)
+    forbidden = np.zeros(matrix.shape, bool)
+    matrix[one, other] = matrix[other, one] = known
+    forbidden[one, other] = forbidden[other, one] = banned
+    demanded = weight >= _DEMAND
+    matrix[edges[demanded, 0], edges[demanded, 1]] = matrix[edges[demanded, 1], edges[demanded, 0]] = _DEMAND
+    return _connected(solve_exactly(matrix, forbidden), edges)
+
+
+def _connected(label: IntArray, edges: IntArray) -> IntArray:
+    """Clusters held together by links alone: what only support joined is taken apart again."""
+    inside = label[edges[:, 0]] == label[edges[:, 1]]
+    return components(len(label), edges[inside, 0], edges[inside, 1])
+
+
+def _trajectories(
+    table: SketchTable, label: IntArray, evidence: Evidence, witness: Witness
+) -> tuple[Trajectory, ...]:
+    links = explain(table, label, evidence, witness)
+    members = sorted(_grouped(label).values(), key=lambda rows: int(rows[0]))
+    return tuple(
+        Trajectory(
+            number,
+            _majority_class(table, rows),
+            tuple(table.sketches[row].key for row in rows),
+            _of(links, rows),
+        )
+        for number, rows in enumerate(members, start=1)
+    )
+
+
+def _of(links: dict[int, Link], rows: IntArray) -> tuple[Link, ...]:
+    return tuple(links[row] for row in rows.tolist() if row in links)
+
+
+def _majority_class(table: SketchTable, rows: IntArray) -> int:
+    classes, seen = np.unique([table.sketches[row].class_id for row in rows], return_counts=True)
+    return int(classes[np.argmax(seen)])

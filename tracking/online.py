@@ -1,0 +1,381 @@
+"""Association while the cameras run: decide early, revise when a later fact is better, forget in time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+
+from tracking.association import AssociationConfig
+from tracking.corrections import Corrections
+from tracking.evidence import Evidence, Witness
+from tracking.gallery import Gallery
+from tracking.links import describe, link_of
+from tracking.memory import Memory
+from tracking.sketch import Sketch, SketchTable, sketch_of
+from tracking.topology import Topology
+from tracking.types import IntArray, Link, Tracklet, TrackletKey, Trajectory
+
+__all__ = ["Event", "Identities", "OnlineAssociator"]
+
+EventKind = Literal["new", "update", "end", "revision"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What changed.
+
+    Attributes:
+        kind: ``new`` identity, ``update`` of one, ``end`` (it left for good), or ``revision`` of a decision.
+        at_s: site time up to which was known when it was decided.
+        global_id: the identity, for a revision the one that received tracklets.
+        trajectory: that identity as it stands now.
+        tracklets: the tracklets that caused the event, for a revision those that moved.
+        from_id: revision only, the identity they came from.
+        superseded: revision only, ``from_id`` is now empty and will never be used again.
+        reason: revision only, why, in words.
+    """
+
+    kind: EventKind
+    at_s: float
+    global_id: int
+    trajectory: Trajectory
+    tracklets: tuple[TrackletKey, ...]
+    from_id: int | None = None
+    superseded: bool = False
+    reason: str = ""
+
+
+class Identities(Protocol):
+    """Gives out global ids, never one twice, and keeps open identities over a restart (``IdentityStore``)."""
+
+    def allocate(self) -> int: ...
+
+    def remember(self, global_id: int, sketch: Sketch) -> None: ...
+
+    def supersede(self, global_id: int, by: int) -> None: ...
+
+    def forget(self, global_id: int) -> None: ...
+
+    def recall(self) -> Iterable[tuple[int, Sketch]]: ...
+
+
+class _Counter:
+    """Ids from 1, for one run."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def allocate(self) -> int:
+        self._last += 1
+        return self._last
+
+    def remember(self, global_id: int, sketch: Sketch) -> None:
+        pass
+
+    def supersede(self, global_id: int, by: int) -> None:
+        pass
+
+    def forget(self, global_id: int) -> None:
+        pass
+
+    def recall(self) -> Iterable[tuple[int, Sketch]]:
+        return ()
+
+
+@dataclass(slots=True)
+class _Identity:
+    """An identity that may still grow.
+
+    Attributes:
+        classes, starts, links: of all its tracklets in this run.
+        rows: the recent members it is recognised by.
+    """
+
+    global_id: int
+    classes: Counter[int] = field(default_factory=Counter)
+    starts: dict[TrackletKey, float] = field(default_factory=dict)
+    links: dict[TrackletKey, Link] = field(default_factory=dict)
+    rows: list[int] = field(default_factory=list)
+
+    def trajectory(self) -> Trajectory:
+        keys = sorted(self.starts, key=lambda key: (self.starts[key], key))
+        class_id = min(self.classes, key=lambda name: (-self.classes[name], name))
+        links = tuple(self.links[key] for key in keys if key in self.links)
+        return Trajectory(self.global_id, class_id, tuple(keys), links)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rival:
+    """An identity a tracklet could join: the mean weight over its members, and the best link."""
+
+    global_id: int
+    weight: float
+    link: Link
+
+
+class OnlineAssociator:
+    """Gives every tracklet an identity as it comes, in event time.
+
+    A tracklet is decided once it has ``min_crops`` embedded crops (or a place on the ground), and again when
+    it ends. Identities not seen for the longest travel time are handed out with their ``end`` event and
+    forgotten, so memory and decision time depend on the traffic, not on how long the cameras have run.
+
+    Args:
+        config: as offline.
+        topology: camera links, or None.
+        class_group: see ``class_groups_table``.
+        gallery_factory: makes an empty index; None compares with every recent tracklet.
+        identities: gives out ids and recalls what was open; None counts from 1.
+        corrections: what a person decided.
+    """
+
+    def __init__(
+        self,
+        config: AssociationConfig,
+        *,
+        topology: Topology | None = None,
+        class_group: IntArray | None = None,
+        gallery_factory: Callable[[], Gallery] | None = None,
+        identities: Identities | None = None,
+        corrections: Corrections | None = None,
+    ) -> None:
+        self._config = config
+        self._topology = topology or Topology()
+        self._class_group = class_group
+        self._ids = identities or _Counter()
+        self._corrections = corrections
+        self._memory = Memory(gallery_factory() if gallery_factory else None, 4 * config.neighbours)
+        self._owner: dict[int, int] = {}
+        self._identity: dict[int, _Identity] = {}
+        self._now_s = -np.inf
+        longest = max([config.max_gap_s, *(link.max_s for link in self._topology.links)])
+        self._lifetime_s = longest + config.clock_slack_s
+        self._recall()
+
+    def _recall(self) -> None:
+        for gid, sketch in self._ids.recall():
+            identity = self._identity.setdefault(gid, _Identity(gid))
+            row = self._memory.add(sketch)
+            identity.rows.append(row)
+            self._owner[row] = gid
+
+    def __len__(self) -> int:
+        """Identities that may still grow."""
+        return len(self._identity)
+
+    def trajectories(self) -> tuple[Trajectory, ...]:
+        """The identities that may still grow, by id; ended ones were handed out with their ``end`` event."""
+        return tuple(one.trajectory() for _, one in sorted(self._identity.items()) if one.starts)
+
+    def update(self, tracklet: Tracklet) -> tuple[Event, ...]:
+        """Take a snapshot of a tracklet and say what it changed. Snapshots come in order of ``as_of_s``."""
+        self._now_s = max(self._now_s, tracklet.as_of_s)
+        sketch = sketch_of(tracklet, self._config.max_prototypes, self._class_group)
+        row = self._memory.keep(sketch, tracklet.is_final)
+        ready = sketch.appearance.crops >= self._config.min_crops or len(sketch.time_s) > 0
+        if row in self._owner:
+            events = self._reconsider(row) if tracklet.is_final else ()
+        else:
+            events = self._decide(row, tracklet.is_final) if ready or tracklet.is_final else ()
+        if tracklet.is_final:
+            self._ids.remember(self._owner[row], sketch)
+        return events
+
+    def advance(self, watermark_s: float) -> tuple[Event, ...]:
+        """No tracklet that began before ``watermark_s`` is to come: end what nobody can return to."""
+        self._now_s = max(self._now_s, watermark_s)
+        self._memory.fade(watermark_s)
+        return self._end(
+            [
+                gid
+                for gid, one in self._identity.items()
+                if self._last_seen(one) + self._lifetime_s < watermark_s
+            ]
+        )
+
+    def finish(self) -> tuple[Event, ...]:
+        """Nothing more comes in this run: hand out every identity. The store keeps them open for the next run."""
+        events = tuple(
+            Event("end", self._now_s, gid, one.trajectory(), tuple(one.starts))
+            for gid, one in sorted(self._identity.items())
+            if one.starts
+        )
+        self._identity.clear()
+        for row in list(self._owner):
+            self._forget(row)
+        return events
+
+    # -- deciding ---------------------------------------------------------------------------------------
+
+    def _decide(self, row: int, is_final: bool) -> tuple[Event, ...]:
+        """First decision: the clearly best identity, or a new one."""
+        rivals = self._rivals(row)
+        if rivals and _clear(rivals, 0.0 if is_final else self._config.min_margin):
+            self._join(row, rivals[0])
+            return (self._event("update", rivals[0].global_id, [row]), *self._unite(rivals, row))
+        gid = self._ids.allocate()
+        self._identity[gid] = _Identity(gid)
+        self._enter(row, gid)
+        return (self._event("new", gid, [row]),)
+
+    def _reconsider(self, row: int) -> tuple[Event, ...]:
+        """The tracklet has ended: is another identity clearly better than the one it was given?"""
+        now = self._owner[row]
+        rivals = self._rivals(row)
+        held = next((rival for rival in rivals if rival.global_id == now), None)
+        best = next((rival for rival in rivals if rival.global_id != now), None)
+        alone = len(self._identity[now].rows) == 1
+        margin = 0.0 if alone else self._config.min_margin / self._config.max_cosine_distance
+        if best is None or best.weight - (held.weight if held else 0.0) < margin:
+            return (self._event("update", now, [row]), *self._unite(rivals, row))
+        self._leave(row)
+        self._join(row, best)
+        if now not in self._identity:
+            self._ids.supersede(now, best.global_id)
+        reason = f"{self._memory[row].key} fits {best.global_id} better: {describe(best.link)}"
+        return (self._revision(best.global_id, [row], now, reason),)
+
+    def _unite(self, rivals: Sequence[_Rival], row: int) -> tuple[Event, ...]:
+        """A tracklet that fits two identities may show that they are one: the older id stays."""
+        own = self._owner[row]
+        for other in rivals:
+            if other.global_id == own:
+                continue
+            first, second = sorted((own, other.global_id))
+            if self._alike(first, second):
+                moved = list(self._identity[second].rows)
+                self._absorb(first, second, other.link)
+                reason = f"{self._memory[row].key} belongs to both: {describe(other.link)}"
+                return (self._revision(first, moved, second, reason),)
+        return ()
+
+    def _alike(self, first: int, second: int) -> bool:
+        """The members of two identities speak for one, and none forbids it."""
+        mine, theirs = self._identity[first].rows, self._identity[second].rows
+        table = SketchTable.of([self._memory[row] for row in (*mine, *theirs)])
+        one = np.repeat(np.arange(len(mine)), len(theirs))
+        other = np.tile(np.arange(len(mine), len(table)), len(mine))
+        weight, forbidden = self._witness(table).judge(one, other)
+        known = weight[~np.isnan(weight)]
+        return not forbidden.any() and len(known) > 0 and bool(known.mean() > 0)
+
+    def _rivals(self, row: int) -> list[_Rival]:
+        """Identities the tracklet could belong to, best first, its own among them."""
+        owners = {self._owner[other] for other in self._memory.near(row) if other in self._owner}
+        owners |= {self._owner[row]} if row in self._owner else set()
+        members = [
+            (gid, other) for gid in sorted(owners) for other in self._identity[gid].rows if other != row
+        ]
+        if not members:
+            return []
+        table = SketchTable.of([self._memory[other] for _, other in members] + [self._memory[row]])
+        evidence = self._witness(table).testify(np.arange(len(members)), np.full(len(members), len(members)))
+        owner = np.array([gid for gid, _ in members])
+        rivals = [_rival(gid, np.flatnonzero(owner == gid), table, evidence) for gid in sorted(owners)]
+        return sorted((r for r in rivals if r is not None), key=lambda r: (-r.weight, r.global_id))
+
+    def _witness(self, table: SketchTable) -> Witness:
+        limits, max_distance = self._config.limits, self._config.max_cosine_distance
+        return Witness(table, self._topology, limits, max_distance, self._corrections)
+
+    # -- keeping ----------------------------------------------------------------------------------------
+
+    def _join(self, row: int, rival: _Rival) -> None:
+        self._enter(row, rival.global_id)
+        self._identity[rival.global_id].links[self._memory[row].key] = rival.link
+
+    def _enter(self, row: int, gid: int) -> None:
+        identity, sketch = self._identity[gid], self._memory[row]
+        identity.classes[sketch.class_id] += 1
+        identity.starts[sketch.key] = sketch.start_s
+        identity.rows.append(row)
+        self._owner[row] = gid
+        self._trim(identity)
+
+    def _leave(self, row: int) -> None:
+        sketch, identity = self._memory[row], self._identity[self._owner.pop(row)]
+        identity.classes -= Counter([sketch.class_id])
+        identity.rows.remove(row)
+        del identity.starts[sketch.key]
+        touched = {key for key, link in identity.links.items() if sketch.key in (key, link.first)}
+        for key in touched:
+            del identity.links[key]
+        if not identity.rows and not identity.starts:
+            del self._identity[identity.global_id]
+
+    def _absorb(self, gid: int, gone: int, link: Link) -> None:
+        into, identity = self._identity[gid], self._identity.pop(gone)
+        into.classes += identity.classes
+        into.starts |= identity.starts
+        into.links = {link.second: link} | into.links | identity.links
+        into.rows += identity.rows
+        self._owner.update(dict.fromkeys(identity.rows, gid))
+        self._ids.supersede(gone, gid)
+        self._trim(into)
+
+    def _trim(self, identity: _Identity) -> None:
+        """Keep the latest members; the record of keys and links stays whole."""
+        spare = len(identity.rows) - self._config.max_members
+        if spare > 0:
+            ended = [row for row in identity.rows if not self._memory.is_unfinished(row)]
+            for row in sorted(ended, key=lambda row: self._memory[row].end_s)[:spare]:
+                identity.rows.remove(row)
+                self._forget(row)
+
+    def _forget(self, row: int) -> None:
+        self._owner.pop(row, None)
+        self._memory.forget(row)
+
+    def _last_seen(self, identity: _Identity) -> float:
+        if any(self._memory.is_unfinished(row) for row in identity.rows):
+            return np.inf
+        return max(self._memory[row].end_s for row in identity.rows)
+
+    def _end(self, gone: Sequence[int]) -> tuple[Event, ...]:
+        events = []
+        for gid in sorted(gone):
+            identity = self._identity.pop(gid)
+            if identity.starts:
+                trajectory = identity.trajectory()
+                events.append(Event("end", self._now_s, gid, trajectory, trajectory.tracklets))
+            for row in identity.rows:
+                self._forget(row)
+            self._ids.forget(gid)
+        return tuple(events)
+
+    # -- telling ----------------------------------------------------------------------------------------
+
+    def _event(self, kind: EventKind, gid: int, rows: Sequence[int]) -> Event:
+        keys = tuple(self._memory[row].key for row in rows)
+        return Event(kind, self._now_s, gid, self._identity[gid].trajectory(), keys)
+
+    def _revision(self, gid: int, rows: Sequence[int], old: int, reason: str) -> Event:
+        keys = tuple(self._memory[row].key for row in rows if row in self._owner)
+        gone = old not in self._identity
+        said = f"{old} superseded by {gid}, because {reason}" if gone else reason
+        return Event("revision", self._now_s, gid, self._identity[gid].trajectory(), keys, old, gone, said)
+
+
+def _rival(gid: int, at: IntArray, table: SketchTable, evidence: Evidence) -> _Rival | None:
+    """The identity whose members are the pairs ``at``, or None if the tracklet cannot join it."""
+    if not len(at) or evidence.forbidden[at].any():
+        return None
+    weight = np.where(evidence.demanded[at], np.inf, evidence.weight[at])
+    usable = (evidence.verdicts.linkable[at] | evidence.demanded[at]) & (weight > 0)
+    known = weight[~np.isnan(weight)]
+    if not usable.any() or not known.mean() > 0:
+        return None
+    best = at[np.flatnonzero(usable)[np.argmax(weight[usable])]]
+    return _Rival(gid, float(known.mean()), link_of(table, evidence, int(best), None))
+
+
+def _clear(rivals: Sequence[_Rival], margin: float) -> bool:
+    """The best is nearer than the next by the margin; without appearance there is nothing to compare."""
+    distances = [rival.link.cosine_distance for rival in rivals[:2]]
+    if len(distances) < 2 or distances[0] is None or distances[1] is None:
+        return True
+    return distances[1] - distances[0] >= margin

@@ -1,0 +1,207 @@
+"""Which cosine distance still means one identity, from footage nobody has labelled.
+
+What is surely the same: the early and the late crops of one tracklet, and two views that put a tracklet at
+one place of the ground at one time. What is surely different: two tracklets of one camera at one time. The
+distance where the two densities cross makes the fewest errors (Bayes with equal priors).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tracking.appearance import Appearance, appearance_of, set_distances
+from tracking.candidates import candidate_pairs
+from tracking.gates import meeting_distances
+from tracking.sketch import SketchTable, sketch_of
+from tracking.types import BoolArray, FloatArray, IntArray, Tracklet
+
+__all__ = ["ThresholdReport", "suggest_threshold"]
+
+_MIN_PAIRS = 30
+"""Fewer pairs than this say nothing about a rate of a few percent."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ThresholdReport:
+    """The two distributions and the cut between them.
+
+    Attributes:
+        max_cosine_distance: the suggestion.
+        within, across: ``(N,)`` float32 distances of the same identity inside one tracklet, and over two
+            views.
+        different: ``(M,)`` float32 distances of different identities.
+        false_reject: part of the positives beyond the suggestion.
+        false_accept: part of the negatives at or below it.
+        equal_error: error rate where both are equal, and ``equal_error_distance`` where that is.
+        warnings: what makes the suggestion less sure, in words.
+    """
+
+    max_cosine_distance: float
+    within: FloatArray
+    across: FloatArray
+    different: FloatArray
+    false_reject: float
+    false_accept: float
+    equal_error: float
+    equal_error_distance: float
+    warnings: tuple[str, ...]
+
+    @property
+    def same(self) -> FloatArray:
+        """The positives the suggestion rests on: over two views where there are enough, else inside tracklets."""
+        return self.across if len(self.across) >= _MIN_PAIRS else self.within
+
+
+def suggest_threshold(
+    tracklets: Sequence[Tracklet],
+    *,
+    max_prototypes: int = 4,
+    max_ground_distance_m: float = 0.75,
+    max_false_accept: float = 0.01,
+) -> ThresholdReport:
+    """Look at unlabelled tracklets and suggest ``max_cosine_distance``.
+
+    With views in common the suggestion is where the densities cross. Without, the positives come from inside
+    tracklets and are nearer than those between cameras, so the suggestion is the largest distance that
+    accepts no more than ``max_false_accept`` of the negatives.
+
+    Args:
+        tracklets: with embeddings; ``ground_xy`` adds pairs of overlapping views.
+        max_prototypes: as in association.
+        max_ground_distance_m: two views this close, and no other tracklet of either camera twice as close,
+            show one identity.
+        max_false_accept: see above.
+
+    Raises:
+        ValueError: too few tracklets at one time in one camera to know what different looks like.
+    """
+    usable = [t for t in tracklets if len(t.embeddings)]
+    table = SketchTable.of([sketch_of(t, max_prototypes) for t in _in_order(usable)])
+    within = _halves(usable, max_prototypes)
+    different = _simultaneous(table)
+    across = _same_place(table, max_ground_distance_m)
+    if len(different) < _MIN_PAIRS:
+        raise ValueError(
+            f"only {len(different)} pairs of tracklets of one camera at one time, expected {_MIN_PAIRS} or more: "
+            "use footage with several people or vehicles in view at once"
+        )
+    return _report(within, across, different, max_false_accept)
+
+
+def _in_order(tracklets: Sequence[Tracklet]) -> list[Tracklet]:
+    return sorted(tracklets, key=lambda tracklet: (tracklet.start_s, tracklet.key))
+
+
+def _halves(tracklets: Sequence[Tracklet], max_prototypes: int) -> FloatArray:
+    """Early against late crops of one tracklet, where both have two or more."""
+    pairs = []
+    for tracklet in tracklets:
+        order = np.argsort(tracklet.embedding_timestamp_s, kind="stable")
+        half = len(order) // 2
+        if half >= 2:
+            pairs.append(
+                [_appearance(tracklet, rows, max_prototypes) for rows in (order[:half], order[half:])]
+            )
+    if not pairs:
+        return np.zeros(0, np.float32)
+    flat = [side for pair in pairs for side in pair]
+    first = np.arange(0, len(flat), 2)
+    return set_distances(*_padded(flat), first, first + 1)
+
+
+def _appearance(tracklet: Tracklet, rows: IntArray, max_prototypes: int) -> Appearance:
+    return appearance_of(tracklet.embeddings[rows], tracklet.embedding_quality[rows], max_prototypes)
+
+
+def _padded(sides: Sequence[Appearance]) -> tuple[FloatArray, FloatArray]:
+    most = max(len(side.weight) for side in sides)
+    prototypes = np.zeros((len(sides), most, len(sides[0].mean)), np.float32)
+    weight = np.zeros((len(sides), most), np.float32)
+    for row, side in enumerate(sides):
+        prototypes[row, : len(side.weight)], weight[row, : len(side.weight)] = side.prototypes, side.weight
+    return prototypes, weight
+
+
+def _simultaneous(table: SketchTable) -> FloatArray:
+    """Pairs of one class group in one camera that overlap in time."""
+    found = [np.zeros((2, 0), np.int64)]
+    for camera in range(len(table.cameras)):
+        rows = np.flatnonzero(table.camera == camera)
+        meets = table.start_s[rows][:, None] <= table.end_s[rows][None]
+        alike = table.group[rows][:, None] == table.group[rows][None]
+        one, other = np.nonzero(np.triu(meets & meets.T & alike, 1))
+        found.append(np.stack([rows[one], rows[other]]))
+    first, second = np.concatenate(found, axis=1)
+    return set_distances(table.prototypes, table.weight, first, second)
+
+
+def _same_place(table: SketchTable, max_distance_m: float) -> FloatArray:
+    """Pairs over two cameras at one place and time, each the other's only neighbour there."""
+    pairs = (
+        candidate_pairs(table, 0.0, 2 * max_distance_m, 1) if table.on_ground.any() else np.zeros((0, 2), int)
+    )
+    wanted = np.asarray(table.camera[pairs[:, 0]] != table.camera[pairs[:, 1]])
+    metres, shared_s = meeting_distances(table, pairs[:, 0], pairs[:, 1], wanted)
+    close = np.flatnonzero((metres <= 2 * max_distance_m) & (shared_s >= 1.0))
+    alone = _alone(table, pairs[close])
+    chosen = close[alone & (metres[close] <= max_distance_m)]
+    return set_distances(table.prototypes, table.weight, pairs[chosen, 0], pairs[chosen, 1])
+
+
+def _alone(table: SketchTable, pairs: IntArray) -> BoolArray:
+    """Neither side of the pair is near a second tracklet of the other's camera."""
+    sides = np.concatenate([pairs, pairs[:, ::-1]])
+    code = sides[:, 0] * len(table.cameras) + table.camera[sides[:, 1]]
+    _, inverse, seen = np.unique(code, return_inverse=True, return_counts=True)
+    once = (seen == 1)[inverse]
+    return np.asarray(once[: len(pairs)] & once[len(pairs) :])
+
+
+def _report(within: FloatArray, across: FloatArray, different: FloatArray, limit: float) -> ThresholdReport:
+    warnings = []
+    seen = len(across) >= _MIN_PAIRS
+    same = across if seen else within
+    if not seen:
+        warnings.append(
+            f"{len(across)} pairs over two calibrated views: what is the same was taken from inside tracklets, "
+            "where it is more alike than between cameras"
+        )
+    if len(same) < _MIN_PAIRS:
+        warnings.append(f"only {len(same)} pairs of the same identity: the miss rate is a guess")
+    cut = _crossing(same, different) if seen else float(np.quantile(different, limit))
+    equal_at, equal = _equal_error(same, different)
+    reject, accept = _errors(same, different, np.array([cut]))
+    if accept[0] > 0.1:
+        warnings.append(f"{accept[0]:.0%} of different identities look alike: expect wrong links")
+    return ThresholdReport(
+        cut, within, across, different, float(reject[0]), float(accept[0]), equal, equal_at, tuple(warnings)
+    )
+
+
+def _errors(
+    same: FloatArray, different: FloatArray, cuts: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Miss rate and false-accept rate at each cut."""
+    rejected = 1.0 - np.searchsorted(np.sort(same), cuts, side="right") / max(len(same), 1)
+    accepted = np.searchsorted(np.sort(different), cuts, side="right") / max(len(different), 1)
+    return np.asarray(rejected), np.asarray(accepted)
+
+
+def _crossing(same: FloatArray, different: FloatArray) -> float:
+    """The cut with the smallest sum of both errors; the middle where a range of cuts is as good."""
+    cuts = np.unique(np.concatenate([same, different]).astype(np.float64))
+    cuts = np.concatenate([cuts, (cuts[1:] + cuts[:-1]) / 2])
+    rejected, accepted = _errors(same, different, cuts)
+    best = cuts[np.isclose(rejected + accepted, (rejected + accepted).min())]
+    return float((best.min() + best.max()) / 2)
+
+
+def _equal_error(same: FloatArray, different: FloatArray) -> tuple[float, float]:
+    cuts = np.unique(np.concatenate([same, different]).astype(np.float64))
+    rejected, accepted = _errors(same, different, cuts)
+    at = int(np.argmin(np.abs(rejected - accepted)))
+    return float(cuts[at]), float((rejected[at] + accepted[at]) / 2)

@@ -1,0 +1,327 @@
+"""Single-camera tracking: the detections of one frame in, identities out; one instance per camera.
+
+Confident detections are associated first, weak ones only continue what is there (ByteTrack, Zhang et al.,
+arXiv 2110.06864); an object that strayed from its prediction is looked for where it was last seen (OC-SORT,
+Cao et al., arXiv 2203.14360); what is not yet sure to be an object takes only what the others leave. All of
+time is seconds. What has ended is forgotten: the state never outgrows what was in view a moment ago.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from tracking import kalman
+from tracking.affinity import CostWeights, appearance_cost, association_cost, iou_cost
+from tracking.assignment import assign
+from tracking.boxes import center_size, corners
+from tracking.kalman import MotionNoise
+from tracking.motion import check_affine
+from tracking.tracks import Tracks
+from tracking.types import BoolArray, Detections, FloatArray, FrameRef, IntArray, TrackedFrame
+
+__all__ = ["CameraTracker", "TrackerConfig"]
+
+Array = npt.NDArray[np.float64]
+
+_Part = tuple[IntArray, Array, IntArray, BoolArray]
+"""Local ids, center-size boxes, classes and confirmed flags of some of a frame's tracks."""
+
+_SURE = 0.999
+"""No single detection is believed more than this."""
+
+_LONG_PAUSE = 3.0
+"""A gap this many times the usual one is a pause of the camera, not of the objects."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerConfig:
+    """What the tracker believes about detector and objects, whatever the frame rate.
+
+    Attributes:
+        min_confidence: detections below it are ignored.
+        min_strong_confidence: detections at or above it are associated first and may start tracks; weaker ones
+            only continue tracks.
+        max_cost: largest cost (see ``association_cost``) at which a strong detection continues a track.
+        max_weak_cost: the same for weak detections.
+        max_recovery_cost: how little a box may overlap the track's last one, as 1 - IoU, to be taken for it
+            when the prediction failed; 0 switches this off.
+        min_hits: detections a track needs to be confirmed.
+        min_evidence: and how sure they must be together: the sum of -ln(1 - confidence). Six detections of 0.7
+            weigh as much as two of 0.97.
+        max_lost_s: a confirmed track not seen for longer ends.
+        max_tentative_s: the same for one not yet confirmed.
+        smoothing: where boxes are given between what was detected (0) and what the filter says (1).
+        appearance_weight: cost of a cosine distance of 1, where embeddings are given.
+        cost: what makes a detection fit a track.
+        noise: the motion model.
+    """
+
+    min_confidence: float = 0.1
+    min_strong_confidence: float = 0.6
+    max_cost: float = 1.04
+    max_weak_cost: float = 0.67
+    max_recovery_cost: float = 0.1
+    min_hits: int = 3
+    min_evidence: float = 10.0
+    max_lost_s: float = 1.8
+    max_tentative_s: float = 0.18
+    smoothing: float = 0.67
+    appearance_weight: float = 0.5
+    cost: CostWeights = field(default_factory=CostWeights)
+    noise: MotionNoise = field(default_factory=MotionNoise)
+
+    def __post_init__(self) -> None:
+        for name in ("min_confidence", "min_strong_confidence", "smoothing"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"TrackerConfig.{name}: expected 0..1, got {getattr(self, name)}")
+        costs = ("max_cost", "max_weak_cost", "max_recovery_cost", "min_evidence", "appearance_weight")
+        for name in (*costs, "max_lost_s", "max_tentative_s"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
+                raise ValueError(f"TrackerConfig.{name}: expected 0 or more, got {getattr(self, name)}")
+        if self.min_hits < 1:
+            raise ValueError(f"TrackerConfig.min_hits: expected 1 or more, got {self.min_hits}")
+
+
+class CameraTracker:
+    """Follows the objects of one camera; local ids count from 1 in every instance and are never reused."""
+
+    def __init__(
+        self, camera_id: str, config: TrackerConfig | None = None, class_groups: IntArray | None = None
+    ) -> None:
+        """Start with nothing in view.
+
+        Args:
+            camera_id: every frame must be this camera's.
+            config: the defaults serve people and vehicles seen by a detector with scores in 0..1.
+            class_groups: ``(num_classes,)`` from ``class_groups_table``: classes of one group may share an
+                identity; without it each class is on its own.
+        """
+        self.camera_id = camera_id
+        self.config = config or TrackerConfig()
+        self._groups = class_groups
+        self._tracks = Tracks()
+        self._next_id = 1
+        self._now_s = -math.inf
+        self._usual_gap_s = math.inf
+
+    def __len__(self) -> int:
+        """Tracks held, tentative and lost ones included."""
+        return len(self._tracks)
+
+    def update(
+        self,
+        frame: FrameRef,
+        detections: Detections,
+        embeddings: FloatArray | None = None,
+        camera_motion: FloatArray | None = None,
+    ) -> TrackedFrame:
+        """Take the next frame of this camera.
+
+        Args:
+            frame: later than all before.
+            detections: N of them; what is below ``min_confidence`` or has no area is ignored.
+            embeddings: ``(N, D)`` unit norm, one per detection, NaN where there is none.
+            camera_motion: ``(2, 3)`` affine from the previous frame's pixels to this one's.
+
+        Returns:
+            The tracks seen in this frame, by local id, tentative ones with ``confirmed`` False.
+
+        Raises:
+            ValueError: frame of another camera or not later than the one before, a class outside the table, or
+                arrays of the wrong shape or not finite. The tracker is as it was before the call.
+        """
+        self._check(frame, detections, embeddings)
+        affine = None if camera_motion is None else check_affine(camera_motion)
+        paused = self._advance(frame.timestamp_s, affine)
+        seen = _Seen.of(detections, embeddings, self.config)
+        track_of = self._match(seen)
+        matched = np.flatnonzero(track_of >= 0)
+        matched = matched[np.argsort(track_of[matched])]
+        continued = self._correct(track_of[matched], matched, seen)
+        lost = self._end(self._overdue())
+        fresh = np.flatnonzero((track_of < 0) & seen.strong)
+        begun = self._begin(fresh, seen)
+        rows = seen.row[np.concatenate((matched, fresh))]
+        local_id, center, class_id, confirmed = (
+            np.concatenate(pair) for pair in zip(continued, begun, strict=True)
+        )
+        return TrackedFrame(
+            frame=frame,
+            local_id=local_id,
+            xyxy=corners(center).astype(np.float32),
+            confidence=detections.confidence[rows],
+            class_id=class_id,
+            detection_index=rows,
+            confirmed=confirmed,
+            ended=paused + lost,
+        )
+
+    def flush(self) -> tuple[int, ...]:
+        """End every track, as at the end of the footage; returns their local ids."""
+        return self._end(np.ones(len(self._tracks), np.bool_))
+
+    def _check(self, frame: FrameRef, detections: Detections, embeddings: FloatArray | None) -> None:
+        here = f"camera {self.camera_id!r}, frame {frame.frame_index}"
+        if frame.camera_id != self.camera_id:
+            raise ValueError(f"tracker of camera {self.camera_id!r} was given a frame of {frame.camera_id!r}")
+        if not self._now_s < frame.timestamp_s < math.inf:
+            raise ValueError(f"{here}: {frame.timestamp_s} s is not after {self._now_s} s")
+        finite = np.isfinite(detections.xyxy).all(axis=1) & np.isfinite(detections.confidence)
+        if not finite.all():
+            raise ValueError(f"{here}: detection {np.argmin(finite)} is not finite")
+        if embeddings is not None and (embeddings.ndim != 2 or len(embeddings) != len(detections)):
+            raise ValueError(f"{here}: embeddings: expected ({len(detections)}, D), got {embeddings.shape}")
+        if self._groups is not None and len(detections):
+            highest = int(detections.class_id.max())
+            if highest >= len(self._groups) or detections.class_id.min() < 0:
+                raise ValueError(
+                    f"{here}: class {highest} is outside the table of {len(self._groups)} classes"
+                )
+
+    def _advance(self, now_s: float, affine: Array | None) -> tuple[int, ...]:
+        """Predict everything to ``now_s``; after a long pause of the camera nothing is carried over."""
+        gap_s, self._now_s = now_s - self._now_s, now_s
+        if gap_s == math.inf:
+            return ()
+        if gap_s > max(self.config.max_lost_s, _LONG_PAUSE * self._usual_gap_s):
+            return self.flush()
+        self._usual_gap_s = gap_s if self._usual_gap_s == math.inf else 0.9 * self._usual_gap_s + 0.1 * gap_s
+        kalman.predict(self._tracks.filters, gap_s, self.config.noise)
+        if affine is not None:
+            self._tracks.move(affine)
+        return ()
+
+    def _match(self, seen: _Seen) -> IntArray:
+        """``(M,)`` the row of the track each detection continues, or -1."""
+        tracks, config = self._tracks, self.config
+        track_of = np.full(len(seen.row), -1)
+        if not len(tracks) or not len(track_of):
+            return track_of
+        cost = self._cost(seen)
+        free = np.ones(len(tracks), np.bool_)
+
+        def take(tracks_in: BoolArray, detections_in: BoolArray, limit: float, recover: bool = False) -> None:
+            r, c = np.flatnonzero(tracks_in & free), np.flatnonzero(detections_in & (track_of < 0))
+            if not len(r) or not len(c):
+                return
+            block = cost[r[:, None], c]
+            if recover:
+                block = np.where(block < np.inf, iou_cost(tracks.seen_box[r], seen.center[c]), np.inf)
+            i, j = assign(block, limit)
+            track_of[c[j]] = r[i]
+            free[r[i]] = False
+
+        take(tracks.confirmed, seen.strong, config.max_cost)
+        take(tracks.confirmed, ~seen.strong, config.max_weak_cost)
+        if config.max_recovery_cost:
+            take(tracks.confirmed, seen.strong, config.max_recovery_cost, recover=True)
+        take(~tracks.confirmed, seen.strong, config.max_cost)
+        return track_of
+
+    def _cost(self, seen: _Seen) -> Array:
+        """``(N, M)``; inf between classes that share no identity."""
+        tracks, config = self._tracks, self.config
+        cost = association_cost(
+            tracks.filters[0],
+            kalman.innovation_variance(tracks.filters, config.noise),
+            tracks.heading(),
+            tracks.seen_box[:, :2],
+            seen.center,
+            seen.confidence,
+            config.cost,
+        )
+        if seen.looks is not None:
+            cost += config.appearance_weight * appearance_cost(tracks.looks, seen.looks)
+        ours, theirs = self._group(tracks.class_id), self._group(seen.class_id)
+        cost[ours[:, None] != theirs] = np.inf
+        return cost
+
+    def _group(self, class_id: IntArray) -> IntArray:
+        return class_id if self._groups is None else self._groups[class_id]
+
+    def _correct(self, rows: IntArray, matched: IntArray, seen: _Seen) -> _Part:
+        """Give tracks their detections; what is to be told of them."""
+        tracks, config = self._tracks, self.config
+        center, confidence = seen.center[matched], seen.confidence[matched]
+        variance = kalman.measurement_variance(center, config.noise, confidence)
+        corrected = kalman.correct(tracks.filters[:, rows], center, variance)
+        tracks.filters[:, rows] = corrected
+        tracks.observe(rows, center, self._now_s, config.cost.direction_memory_s)
+        tracks.evidence[rows] += _evidence(confidence)
+        tracks.confirmed[rows] |= (tracks.hits[rows] >= config.min_hits) & (
+            tracks.evidence[rows] >= config.min_evidence
+        )
+        tracks.vote(rows, seen.class_id[matched])
+        if seen.looks is not None:
+            tracks.remember(rows, seen.looks[matched])
+        drawn = center + config.smoothing * (corrected[0] - center)
+        return tracks.local_id[rows], drawn, tracks.class_id[rows], tracks.confirmed[rows]
+
+    def _overdue(self) -> BoolArray:
+        tracks, config = self._tracks, self.config
+        patience = np.where(tracks.confirmed, config.max_lost_s, config.max_tentative_s)
+        return np.asarray(self._now_s - tracks.seen_s > patience)
+
+    def _end(self, rows: BoolArray) -> tuple[int, ...]:
+        if not rows.any():
+            return ()
+        ended = tuple(self._tracks.local_id[rows].tolist())
+        self._tracks.keep(~rows)
+        return ended
+
+    def _begin(self, fresh: IntArray, seen: _Seen) -> _Part:
+        """Start a track from each of these detections; what is to be told of them."""
+        config, center = self.config, seen.center[fresh]
+        local_id = np.arange(self._next_id, self._next_id + len(fresh))
+        evidence = _evidence(seen.confidence[fresh])
+        confirmed = (evidence >= config.min_evidence) & (config.min_hits <= 1)
+        if len(fresh):
+            self._next_id += len(fresh)
+            filters = kalman.initiate(center, config.noise)
+            looks = None if seen.looks is None else seen.looks[fresh]
+            self._tracks.begin(
+                local_id, filters, center, self._now_s, evidence, confirmed, seen.class_id[fresh], looks
+            )
+        return local_id, center, seen.class_id[fresh], confirmed
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The M detections of a frame that count.
+
+    Attributes:
+        row: ``(M,)`` where each stands in the frame's detections.
+        center: ``(M, 4)`` center-size boxes.
+        confidence: ``(M,)``.
+        class_id: ``(M,)``.
+        strong: ``(M,)`` may be associated first and start tracks.
+        looks: ``(M, D)`` unit embeddings, zeros where there is none; None without embeddings.
+    """
+
+    row: IntArray
+    center: Array
+    confidence: Array
+    class_id: IntArray
+    strong: BoolArray
+    looks: Array | None
+
+    @classmethod
+    def of(cls, detections: Detections, embeddings: FloatArray | None, config: TrackerConfig) -> _Seen:
+        confidence = detections.confidence  # compared as float32, so that a score equal to a threshold counts
+        center: Array = np.asarray(center_size(detections.xyxy.astype(np.float64)))
+        has_area = (center[:, 2] > 0) & (center[:, 3] > 0)
+        row = np.flatnonzero((confidence >= config.min_confidence) & has_area)
+        looks = None if embeddings is None else np.nan_to_num(embeddings[row].astype(np.float64))
+        strong = confidence[row] >= config.min_strong_confidence
+        return cls(
+            row, center[row], confidence[row].astype(np.float64), detections.class_id[row], strong, looks
+        )
+
+
+def _evidence(confidence: Array) -> Array:
+    """How unlikely it is that a detection is false, as minus the log of the probability."""
+    return np.asarray(-np.log1p(-np.minimum(confidence, _SURE)))
