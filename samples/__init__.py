@@ -1,0 +1,1 @@
+"""The sample site: a synthetic multi-camera world with known truth."""

@@ -1,0 +1,140 @@
+"""Trains the sample detector with ultralytics on a set that `yolo-set` rendered (the only importer of ultralytics here)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+# Set before ultralytics is imported: it must never install, download or report anything.
+os.environ.update(YOLO_AUTOINSTALL="false", YOLO_OFFLINE="true")
+
+FIXED = {
+    # The renderer already varies scale, light and place; rectangular batches cost 0.6 of square ones.
+    "rect": True,
+    "mosaic": 0.0,
+    "scale": 0.15,
+    "translate": 0.05,
+    "optimizer": "AdamW",
+    "warmup_epochs": 0.5,
+    "cos_lr": True,
+    "amp": False,
+    "plots": False,
+    "save_period": -1,
+    "deterministic": True,
+    "verbose": False,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One pass of the training at one image size (longer side, px)."""
+
+    image_size: int
+    epochs: int
+    batch: int
+    lr0: float
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorRecipe:
+    """What is trained and how; read from ``configs/detector/*.yaml``."""
+
+    architecture: str
+    width: float
+    seed: int
+    rounds: tuple[Round, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> DetectorRecipe:
+        """Raises:
+        ValueError: a key is missing or unknown; the message names the file.
+        """
+        raw = yaml.safe_load(path.read_text())
+        try:
+            rounds = tuple(Round(**entry) for entry in raw.pop("rounds"))
+            return cls(rounds=rounds, **raw)
+        except (KeyError, TypeError, AttributeError) as fault:
+            raise ValueError(f"{path}: {fault}") from fault
+
+
+def train(recipe: DetectorRecipe, data: Path, out: Path, threads: int = 2) -> dict[str, float]:
+    """Train from random weights; write ``detector.pt`` (half precision) into ``out``.
+
+    Args:
+        recipe: architecture, width and rounds.
+        data: folder with ``data.yaml`` as `yolo-set` writes it.
+        out: made if missing.
+        threads: CPU threads of the training.
+
+    Returns:
+        precision, recall, map50 and map50_95 on the set's validation images.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    weights = _fresh_weights(recipe, data, out)
+    for number, stage in enumerate(recipe.rounds):
+        weights = _train_round(weights, stage, recipe.seed, data, out / f"round{number}", threads)
+    shutil.copyfile(weights, out / "detector.pt")
+    return _score(out / "detector.pt", recipe.rounds[-1].image_size, data)
+
+
+def _fresh_weights(recipe: DetectorRecipe, data: Path, out: Path) -> Path:
+    """A checkpoint with random weights: the family's layers, narrowed."""
+    import torch
+    from ultralytics import YOLO
+    from ultralytics.nn.tasks import DetectionModel, yaml_model_load
+
+    names = yaml.safe_load((data / "data.yaml").read_text())["names"]
+    layout: dict[str, Any] = yaml_model_load(recipe.architecture)
+    layout.update(scales={"n": [0.5, recipe.width, 1024]}, scale="n", nc=len(names))
+    torch.manual_seed(recipe.seed)
+    model = YOLO(recipe.architecture, task="detect")
+    model.model = DetectionModel(layout, nc=len(names), verbose=False)
+    model.model.args = {}
+    path = out / "fresh.pt"
+    model.ckpt = {"model": model.model}
+    model.save(path)
+    return path
+
+
+def _train_round(
+    weights: Path, stage: Round, seed: int, data: Path, folder: Path, threads: int
+) -> Path:
+    import torch
+    from ultralytics import YOLO
+
+    model = YOLO(weights, task="detect")
+    # ultralytics leaves one core free when it selects the device; the training may have all it was given.
+    model.add_callback("on_train_start", lambda _: torch.set_num_threads(threads))
+    model.train(
+        data=str(data / "data.yaml"),
+        imgsz=stage.image_size,
+        epochs=stage.epochs,
+        batch=stage.batch,
+        lr0=stage.lr0,
+        seed=seed,
+        device="cpu",
+        workers=1,
+        project=str(folder.parent.resolve()),
+        name=folder.name,
+        exist_ok=True,
+        **FIXED,
+    )
+    return folder / "weights" / "last.pt"
+
+
+def _score(weights: Path, image_size: int, data: Path) -> dict[str, float]:
+    from ultralytics import YOLO
+
+    model = YOLO(weights, task="detect")
+    box = model.val(data=str(data / "data.yaml"), imgsz=image_size, rect=True, plots=False, device="cpu").box
+    return {
+        "precision": float(box.mp),
+        "recall": float(box.mr),
+        "map50": float(box.map50),
+        "map50_95": float(box.map),
+    }

@@ -1,0 +1,132 @@
+"""Detection images with labels in YOLO's form: ``class cx cy w h`` relative to the picture, one text file each.
+
+Most pictures show random yards, a share shows the campus and the junction with people no scenario has. Boxes are of the
+whole figure, clipped to the frame; who is hidden more than ``MIN_LABEL_VISIBLE`` allows has no label.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import numpy as np
+import yaml
+
+from samples.appearance import cars, people
+from samples.campus import campus
+from samples.junction import junction
+from samples.navigation import Navigation
+from samples.plan import Site, SiteCamera
+from samples.reidset import compressed
+from samples.render.renderer import Renderer
+from samples.response import Sensor, random_response
+from samples.staging import Stage, outside
+from samples.truth import CLASSES, TruthRow, rows_of
+from samples.types import ActorState
+from samples.yard import random_yard
+
+MIN_LABEL_VISIBLE = 0.2
+MIN_LABEL_HEIGHT_PX = 18.0
+PER_VIEW = 16
+KNOWN_SHARE = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class YoloSetPlan:
+    """``images`` in all; ``validation`` of them, from yards the training split never shows, validate."""
+
+    seed: int
+    images: int = 3000
+    validation: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.images < 2 * PER_VIEW:
+            raise ValueError(f"images must be at least {2 * PER_VIEW}, got {self.images}")
+        if not 0 < self.validation < 1:
+            raise ValueError(f"validation must lie between 0 and 1, got {self.validation}")
+
+
+def render_yolo_set(plan: YoloSetPlan, out: Path, workers: int = 2) -> dict[str, int]:
+    """Write ``images/{train,val}``, ``labels/{train,val}`` and ``data.yaml``; the number of images in each split."""
+    views = -(-plan.images // PER_VIEW)
+    held_out = max(1, round(views * plan.validation))
+    jobs = [(plan, number, "val" if number < held_out else "train", out) for number in range(views)]
+    for split in ("train", "val"):
+        for kind in ("images", "labels"):
+            (out / kind / split).mkdir(parents=True, exist_ok=True)
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        counts = list(pool.map(_render_view, jobs, chunksize=4))
+    data = {
+        "path": str(out.resolve()),
+        "train": "images/train",
+        "val": "images/val",
+        "names": dict(enumerate(CLASSES)),
+    }
+    (out / "data.yaml").write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    return {
+        split: sum(n for n, job in zip(counts, jobs, strict=True) if job[2] == split)
+        for split in ("train", "val")
+    }
+
+
+def _render_view(job: tuple[YoloSetPlan, int, str, Path]) -> int:
+    """A few pictures of one camera; returns how many."""
+    plan, number, split, out = job
+    cv2.setNumThreads(1)
+    rng = np.random.default_rng([plan.seed, 501, number])
+    site, site_camera = _view_of(plan, number, split, rng)
+    try:
+        stage = Stage(site, site_camera.camera, Navigation(site))
+    except ValueError:  # a random camera that looks at a wall
+        site, site_camera = campus(), campus().cameras[number % 4]
+        stage = Stage(site, site_camera.camera, Navigation(site))
+    renderer = Renderer(site.plan, site_camera.camera, plan.seed + number)
+    sensor = Sensor(site_camera.response, site_camera.camera_id, plan.seed + number, site_camera.camera.size)
+    for index in range(PER_VIEW):
+        states = _actors(plan, number * PER_VIEW + index, stage, rng)
+        rendered = renderer.render(states)
+        image = compressed(sensor.expose(rendered.image, index), rng)
+        name = f"{number:05d}_{index:02d}"
+        cv2.imwrite(str(out / "images" / split / f"{name}.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 92])
+        lines = [
+            _label(row, site_camera.camera.size)
+            for row in rows_of(rendered.views, states, 0, 0.0)
+            if _is_labelled(row)
+        ]
+        (out / "labels" / split / f"{name}.txt").write_text("".join(lines))
+    return PER_VIEW
+
+
+def _view_of(plan: YoloSetPlan, number: int, split: str, rng: np.random.Generator) -> tuple[Site, SiteCamera]:
+    if split == "val" or rng.random() > KNOWN_SHARE:
+        site = random_yard(plan.seed * 7919 + number, 1)
+        return site, site.cameras[0]
+    site = campus() if rng.random() < 0.6 else junction()
+    known = site.cameras[int(rng.integers(len(site.cameras)))]
+    return site, SiteCamera(known.camera, known.response if rng.random() < 0.5 else random_response(rng))
+
+
+def _actors(plan: YoloSetPlan, picture: int, stage: Stage, rng: np.random.Generator) -> list[ActorState]:
+    crowd = int(rng.choice([0, 2, 4, 7, 11, 16], p=[0.05, 0.2, 0.25, 0.25, 0.15, 0.1]))
+    looks = list(enumerate(people(plan.seed * 13 + picture, crowd, 0.0, 0.0), 1)) if crowd else []
+    fleet = (
+        list(enumerate(cars(plan.seed * 17 + picture, int(rng.integers(0, 9))), 1001))
+        if stage.site.routes
+        else []
+    )
+    vehicles = stage.vehicles(fleet, rng)
+    return [person for person in stage.people(looks, rng) if outside(person, vehicles)] + vehicles
+
+
+def _is_labelled(row: TruthRow) -> bool:
+    return row.visible >= MIN_LABEL_VISIBLE and row.box_xyxy[3] - row.box_xyxy[1] >= MIN_LABEL_HEIGHT_PX
+
+
+def _label(row: TruthRow, size: tuple[int, int]) -> str:
+    width, height = size
+    x0, y0, x1, y1 = row.box_xyxy
+    centre = f"{(x0 + x1) / 2 / width:.6f} {(y0 + y1) / 2 / height:.6f}"
+    return f"{CLASSES.index(row.class_name)} {centre} {(x1 - x0) / width:.6f} {(y1 - y0) / height:.6f}\n"
