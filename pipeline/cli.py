@@ -1,0 +1,202 @@
+"""The command line: options and help; the work is in `pipeline.commands`, imported when a command is called.
+
+Nothing heavy is imported here, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+app = typer.Typer(
+    name="crosscam",
+    help="Follow people and vehicles across many cameras.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+weights = typer.Typer(no_args_is_help=True, help="Networks by name: list, get NAME, where NAME.")
+app.add_typer(weights, name="weights")
+
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML configuration.")]
+TrackerFile = Annotated[
+    Optional[Path], typer.Option(help="YAML with a tracker section, as `tune` writes it.")  # noqa: UP045
+]
+OutputFolder = Annotated[
+    Optional[Path], typer.Option(help="Folder for the results, in place of output.folder.")  # noqa: UP045
+]
+
+
+class SchemaName(str, Enum):
+    """What has a published JSON Schema."""
+
+    config = "config"
+    trajectories = "trajectories"
+
+
+@app.callback()
+def options(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False) -> None:
+    from pipeline.log import set_up
+
+    set_up(verbose)
+
+
+@app.command()
+def run(config: ConfigFile, output: OutputFolder = None) -> None:
+    """Footage in, cross-camera trajectories out."""
+    from pipeline.commands.run import run_command
+
+    raise typer.Exit(run_command(config, output))
+
+
+@app.command()
+def check(config: ConfigFile, output: OutputFolder = None) -> None:
+    """Find out whether a run would work, and how fast, without running it."""
+    from pipeline.commands.check import check_command
+
+    raise typer.Exit(check_command(config, output))
+
+
+@app.command()
+def associate(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run that saved detections.")],
+    config: Annotated[Path, typer.Option(help="The run's YAML, with other thresholds.")],
+    output: Annotated[Path, typer.Option(help="Folder for the new results.")],
+) -> None:
+    """Track and associate again from what a run saved: seconds, no pixels."""
+    from pipeline.commands.associate import associate_command
+
+    raise typer.Exit(associate_command(folder, config, output))
+
+
+@app.command()
+def schema(which: Annotated[SchemaName, typer.Argument()]) -> None:
+    """Print the JSON Schema of the configuration or of the results."""
+    from pipeline.commands.schema import schema as text_of
+
+    typer.echo(text_of(which.value))
+
+
+@app.command()
+def evaluate(
+    truth: Annotated[Path, typer.Option(help="Ground truth: a folder or file.")],
+    result: Annotated[Path, typer.Option(help="trajectories.json of a run.")],
+    json: Annotated[Optional[Path], typer.Option(help="Also write the scores here.")] = None,  # noqa: UP045
+) -> None:
+    """Score a result against ground truth, per camera and across cameras."""
+    from pipeline.commands.evaluate import evaluate as scored
+
+    scored(truth, result, json)
+
+
+@app.command()
+def export(
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="trajectories.json, or what --from says.")],
+    form: Annotated[str, typer.Option("--format", help="mot, aicity, mdx, coco-video, csv or mf-json.")],
+    output: Annotated[Path, typer.Option(help="File; a folder for mot.")],
+    source_format: Annotated[str, typer.Option("--from", help="Format of FILE.")] = "crosscam",
+    fps: Annotated[
+        Optional[float], typer.Option(help="For sources without a clock (mot, aicity).")  # noqa: UP045
+    ] = None,
+    origin: Annotated[
+        Optional[tuple[float, float, float]],  # noqa: UP045
+        typer.Option(help="mf-json: latitude, longitude and bearing of the ground plane's origin, degrees."),
+    ] = None,
+) -> None:
+    """Convert a result to another system's form."""
+    from pipeline.commands.export import export as converted
+
+    typer.echo(converted(source, form, output, source_format=source_format, fps=fps, origin=origin))
+
+
+@app.command()
+def recover(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a killed run.")]) -> None:
+    """Make trajectories.json out of what a killed run left."""
+    from pipeline.commands.export import recover as recovered
+
+    typer.echo(recovered(folder))
+
+
+@app.command()
+def render(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Output folder of a run.")],
+    camera: Annotated[Optional[list[str]], typer.Option(help="Only this one; may be repeated.")] = None,  # noqa: UP045
+) -> None:
+    """Draw results over their footage: a video per camera, a grid, the ground plane."""
+    from rich.console import Console
+
+    from pipeline.commands.render import render as drawn
+
+    drawn(folder, Console(), cameras=camera)
+
+
+@app.command()
+def track(
+    detections: Annotated[Path, typer.Argument(metavar="DET.TXT", help="MOT detections.")],
+    fps: Annotated[float, typer.Option(help="Frames per second.")],
+    output: Annotated[Path, typer.Option(help="MOT tracks.")],
+    tracker: TrackerFile = None,
+    repaired: Annotated[bool, typer.Option(help="What is known afterwards, not frame by frame.")] = False,
+) -> None:
+    """Track stored detections of one camera."""
+    from pipeline.commands.track import main as tracked
+
+    typer.echo(f"{tracked(detections, fps, output, tracker=tracker, repaired=repaired)} tracks")
+
+
+@app.command()
+def tune(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="MOT sequences with det, gt, seqinfo.ini.")],
+    trials: Annotated[int, typer.Option(help="Configurations tried in each search.")] = 100,
+    folds: Annotated[int, typer.Option(help="Rounds of cross-validation; 1 for none.")] = 3,
+    seed: Annotated[int, typer.Option(help="The same seed finds the same.")] = 0,
+    output: Annotated[Optional[Path], typer.Option(help="YAML to write.")] = None,  # noqa: UP045
+    tracker: TrackerFile = None,
+) -> None:
+    """Fit the tracker to a folder of sequences, cross-validated."""
+    from pipeline.commands.tune import main as tuned
+
+    tuned(folder, trials=trials, folds=folds, seed=seed, output=output, tracker=tracker)
+
+
+@app.command("track-bench")
+def track_bench(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="MOT sequences with det, gt, seqinfo.ini.")],
+    tracker: TrackerFile = None,
+    json: Annotated[Optional[Path], typer.Option(help="Also write the scores here.")] = None,  # noqa: UP045
+) -> None:
+    """Score the tracker on a folder of sequences."""
+    from pipeline.commands.bench_tracking import main as benched
+
+    benched(folder, tracker=tracker, json_path=json)
+
+
+@weights.command("list")
+def weights_list() -> None:
+    """Every named network: licence, camera rows, whether it is here."""
+    from rich.console import Console
+
+    from pipeline.commands.weights import list_weights
+
+    list_weights(Console())
+
+
+@weights.command("get")
+def weights_get(name: str) -> None:
+    """Download a named network, check its hashes."""
+    from rich.console import Console
+
+    from pipeline.commands.weights import get_weights
+
+    get_weights(name, Console())
+
+
+@weights.command("where")
+def weights_where(name: str) -> None:
+    """Where a named network is, or will be."""
+    from pipeline.commands.weights import where_weights
+
+    typer.echo(where_weights(name))

@@ -1,0 +1,19 @@
+"""``schema``: the JSON Schema of what goes in and what comes out."""
+
+from __future__ import annotations
+
+import json
+from typing import Literal
+
+
+def schema(which: Literal["config", "trajectories"]) -> str:
+    """The JSON Schema of the configuration or of ``trajectories.json``, as indented text."""
+    if which == "config":
+        from pipeline.config import json_schema
+
+        content = json_schema()
+    else:
+        from pipeline.export.schema import trajectories_schema
+
+        content = trajectories_schema()
+    return json.dumps(content, indent=2, ensure_ascii=False)

@@ -1,0 +1,211 @@
+"""The configuration: pydantic models own every default; the YAML file only overrides.
+
+Loading is pure: no file is opened, no camera probed (``check`` does that). Unknown keys are refused. Names carry
+units; thresholds say their direction. The settings of `reid` and `tracking` are their own frozen dataclasses,
+embedded here unchanged, so that each default has one home.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from tracking.association import AssociationConfig
+from tracking.tracker import TrackerConfig
+
+Polygon = list[tuple[float, float]]
+SieChoice = Annotated[int, Field(ge=0)] | Literal["mean", "off"]
+Unit = Annotated[float, Field(ge=0.0, le=1.0)]
+
+STREAM_SCHEMES = ("rtsp://", "rtsps://", "http://", "https://", "udp://", "rtmp://")
+
+
+class Section(BaseModel):
+    """A part of the configuration: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class LiveConfig(Section):
+    """How a live stream is read, and what its clock is worth."""
+
+    transport: Annotated[Literal["tcp", "udp"], Field(description="RTSP: how the media travels.")] = "tcp"
+    open_timeout_s: Annotated[float, Field(gt=0)] = 10.0
+    read_timeout_s: Annotated[float, Field(gt=0, description="A stream silent for longer is opened again.")] = 10.0
+    max_backoff_s: Annotated[float, Field(gt=0, description="Longest wait between two attempts.")] = 30.0
+    latency_s: Annotated[float, Field(ge=0, description="From the lens to us, where the stream does not say.")] = 0.0
+    max_clock_error_s: Annotated[
+        float, Field(gt=0, description="A camera clock further off than this is corrected to arrival.")
+    ] = 2.0
+    freeze_s: Annotated[float, Field(gt=0, description="The same or a black picture for so long is a fault.")] = 10.0
+    reopen_frozen: Annotated[bool, Field(description="Open a frozen or black stream again.")] = True
+
+
+class CameraConfig(Section):
+    """One camera: where its pictures come from and what is known of it."""
+
+    id: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    source: Annotated[str, Field(min_length=1, description="Video file, image folder, glob, or stream URL.")]
+    fps: Annotated[float | None, Field(gt=0, description="For image folders and raw .264, which have no clock.")] = None
+    start_time: Annotated[datetime | None, Field(description="Site time of the first frame, ISO 8601; UTC if no zone.")] = None
+    start_offset_s: Annotated[float, Field(description="Added to start_time: this camera's offset on the site clock.")] = 0.0
+    start_s: Annotated[float, Field(ge=0, description="Skip this much of the recording.")] = 0.0
+    end_s: Annotated[float | None, Field(gt=0, description="Stop here in the recording.")] = None
+    every_nth: Annotated[int, Field(ge=1, description="Use every n-th frame.")] = 1
+    max_fps: Annotated[float | None, Field(gt=0, description="Skip frames above this rate.")] = None
+    roi: Annotated[
+        list[Polygon] | None,
+        Field(description="Polygons in pixels; detections whose foot point lies outside are ignored."),
+    ] = None
+    roi_mask: Annotated[Path | None, Field(description="Image of the frame's size; non-zero is inside.")] = None
+    sie: Annotated[SieChoice, Field(description="Row of the checkpoint's camera table, its mean, or off.")] = "off"
+    view: Annotated[int | None, Field(ge=0, description="View label, for checkpoints with view SIE.")] = None
+    calibration: Annotated[Path | None, Field(description="Calibration file: intrinsics/extrinsics or homography.")] = None
+    site: Annotated[str, Field(description="Floor or site; nobody overlaps between two sites.")] = "site"
+    live: Annotated[LiveConfig, Field(description="For streams and devices only.")] = LiveConfig()
+
+    @property
+    def is_live(self) -> bool:
+        return self.source.lower().startswith(STREAM_SCHEMES) or self.source.startswith("/dev/video")
+
+    @model_validator(mode="after")
+    def _one_roi_and_a_range(self) -> CameraConfig:
+        if self.roi is not None and self.roi_mask is not None:
+            raise ValueError("give roi or roi_mask, not both")
+        if self.end_s is not None and self.end_s <= self.start_s:
+            raise ValueError(f"end_s ({self.end_s}) must be greater than start_s ({self.start_s})")
+        return self
+
+
+class DetectorConfig(Section):
+    """What finds people and vehicles in a frame."""
+
+    backend: Annotated[
+        Literal["ultralytics", "yolox", "replay"],
+        Field(description="ultralytics weights, YOLOX ONNX (Apache-2.0) or stored detections."),
+    ] = "ultralytics"
+    weights: Annotated[str | None, Field(description="Path or registered name of the weights.")] = None
+    detections: Annotated[
+        str | None, Field(description="replay: file pattern with {camera}, MOT det.txt or our .jsonl.")
+    ] = None
+    classes: Annotated[list[str], Field(min_length=1, description="Class names to follow.")] = ["person"]
+    class_groups: Annotated[
+        list[list[str]], Field(description="Classes that may share an identity, e.g. [[car, truck]].")
+    ] = []
+    min_confidence: Annotated[
+        Unit | dict[str, Unit], Field(description="Lowest confidence kept: one number or one per class.")
+    ] = 0.1
+    max_iou: Annotated[Unit, Field(description="NMS: boxes overlapping more than this are one.")] = 0.7
+    image_size: Annotated[int, Field(ge=32, le=4096, description="Longer side of the network's input, px.")] = 640
+    device: Annotated[str, Field(description="cpu, cuda, cuda:0 or auto.")] = "auto"
+
+    @model_validator(mode="after")
+    def _needs_its_input(self) -> DetectorConfig:
+        needed = "detections" if self.backend == "replay" else "weights"
+        if getattr(self, needed) is None:
+            raise ValueError(f"backend {self.backend} needs {needed}")
+        known = set(self.classes)
+        named = {name for group in self.class_groups for name in group}
+        named |= set(self.min_confidence) if isinstance(self.min_confidence, dict) else set()
+        if named - known:
+            raise ValueError(f"not in classes: {', '.join(sorted(named - known))}")
+        return self
+
+
+class CropConfig(Section):
+    """Which crops are embedded: the quality gate and the policy."""
+
+    policy: Literal["every_crop", "every_s", "best_k"] = "best_k"
+    k: Annotated[int, Field(ge=1, le=64, description="best_k: crops kept per tracklet.")] = 8
+    every_s: Annotated[float, Field(gt=0, description="every_s: seconds between crops of a track; best_k: spacing.")] = 0.5
+    min_width_px: Annotated[float, Field(ge=1)] = 12
+    min_height_px: Annotated[float, Field(ge=1)] = 32
+    min_confidence: Unit = 0.4
+    max_overlap: Annotated[Unit, Field(description="Share of the box covered by other boxes in front.")] = 0.6
+    max_truncation: Annotated[Unit, Field(description="Share of the box's border lying on the frame's border.")] = 0.5
+    min_sharpness: Annotated[float, Field(ge=0, description="Variance of the Laplacian of the crop; 0 is off.")] = 0.0
+
+
+class EmbedderConfig(Section):
+    """What turns crops into embeddings: TransReID, or another network with a declared input form."""
+
+    backend: Literal["torch", "onnx", "openvino", "replay", "off"] = "torch"
+    weights: Annotated[str | None, Field(description="Path or registered name of the weights.")] = None
+    embeddings: Annotated[str | None, Field(description="replay: the folder that save_embeddings wrote.")] = None
+    image_size: Annotated[
+        tuple[int, int] | None, Field(description="(height, width); for foreign networks. TransReID knows its own.")
+    ] = None
+    colour: Annotated[Literal["rgb", "bgr"], Field(description="Channel order of a foreign network.")] = "rgb"
+    mean: Annotated[tuple[float, float, float], Field(description="Subtracted, in 0..255 units.")] = (127.5, 127.5, 127.5)
+    scale: Annotated[tuple[float, float, float], Field(description="Divided by, in 0..255 units.")] = (127.5, 127.5, 127.5)
+    neck: Annotated[Literal["before", "after"], Field(description="TransReID: feature before or after the BNNeck.")] = "before"
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    batch_size: Annotated[int, Field(ge=1, le=512)] = 16
+    device: str = "auto"
+
+    @model_validator(mode="after")
+    def _needs_its_input(self) -> EmbedderConfig:
+        needed = {"replay": "embeddings", "off": None}.get(self.backend, "weights")
+        if needed and getattr(self, needed) is None:
+            raise ValueError(f"backend {self.backend} needs {needed}")
+        return self
+
+
+class LinkingConfig(Section):
+    """How tracklets become identities across cameras."""
+
+    mode: Annotated[Literal["offline", "online"], Field(description="All at once at the end, or as tracklets end.")] = "offline"
+    topology: Annotated[
+        Path | Literal["off", "learn"], Field(description="YAML of camera links, or learn it from confident matches.")
+    ] = "off"
+    corrections: Annotated[Path | None, Field(description="links.yaml of accepted, rejected and merged pairs.")] = None
+    state: Annotated[Path | None, Field(description="SQLite file that keeps global ids across restarts.")] = None
+    rules: Annotated[AssociationConfig, Field(description="Thresholds and gates.")] = AssociationConfig()
+
+
+class OutputConfig(Section):
+    """What is written, and where."""
+
+    folder: Path = Path("out")
+    save_detections: bool = False
+    save_embeddings: bool = False
+
+
+class RunConfig(Section):
+    """How the work is done."""
+
+    batch_size: Annotated[int, Field(ge=1, le=256, description="Frames per detector batch, across cameras.")] = 8
+    buffer_frames: Annotated[int, Field(ge=1, le=1024, description="Decoded frames waiting per camera, at most.")] = 8
+    align_tolerance_s: Annotated[float, Field(ge=0, description="Frames this close in time share a batch.")] = 0.05
+    max_lateness_s: Annotated[float, Field(gt=0, description="Live: nobody waits longer for a silent camera.")] = 2.0
+    seed: int = 0
+
+
+class Config(Section):
+    """A whole run."""
+
+    cameras: Annotated[list[CameraConfig], Field(min_length=1)]
+    detector: DetectorConfig
+    tracker: TrackerConfig = TrackerConfig()
+    crops: CropConfig = CropConfig()
+    embedder: EmbedderConfig = EmbedderConfig(backend="off")
+    association: LinkingConfig = LinkingConfig()
+    output: OutputConfig = OutputConfig()
+    run: RunConfig = RunConfig()
+
+    @field_validator("cameras")
+    @classmethod
+    def _names_are_unique(cls, cameras: list[CameraConfig]) -> list[CameraConfig]:
+        names = [camera.id for camera in cameras]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"camera ids given twice: {', '.join(twice)}")
+        return cameras
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of the configuration file, for editors."""
+    return Config.model_json_schema()

@@ -1,0 +1,214 @@
+"""Tracklets to identities: all at once when everything has ended, or as tracklets end; from one configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import yaml
+
+from pipeline.config import Config
+from pipeline.errors import ConfigError
+from pipeline.merge import EventTimeMerge
+from pipeline.packets import Watermark
+from pipeline.stages.detect import class_groups_of
+from tracking.association import associate
+from tracking.corrections import Corrections
+from tracking.gallery import Gallery
+from tracking.identity_store import IdentityStore
+from tracking.online import Event, OnlineAssociator
+from tracking.topology import Topology
+from tracking.types import Tracklet, TrackletKey, Trajectory
+
+MAX_STEPS = 512
+"""Observations kept per tracklet for association; all of them are in the JSON Lines already."""
+
+
+class Linker(Protocol):
+    """Takes tracklets and watermarks as they come; what it decides early comes back as events."""
+
+    def take(self, tracklet: Tracklet) -> None: ...
+
+    def advance(self, watermark: Watermark) -> Sequence[Event]: ...
+
+    def finish(self) -> tuple[Sequence[Event], Sequence[Trajectory]]:
+        """The last events, and every tracklet in exactly one trajectory."""
+        ...
+
+
+class OfflineLinker:
+    """Keeps final tracklets, thinned, and associates them at the end."""
+
+    def __init__(self, link: Callable[[Sequence[Tracklet]], Sequence[Trajectory]]) -> None:
+        self._link = link
+        self._tracklets: dict[TrackletKey, Tracklet] = {}
+
+    def take(self, tracklet: Tracklet) -> None:
+        self._tracklets[tracklet.key] = thinned(tracklet, MAX_STEPS)
+
+    def advance(self, watermark: Watermark) -> Sequence[Event]:
+        return ()
+
+    def finish(self) -> tuple[Sequence[Event], Sequence[Trajectory]]:
+        ordered = [self._tracklets[key] for key in sorted(self._tracklets)]
+        return (), self._link(ordered)
+
+
+class OnlineLinker:
+    """Gives tracklets to the associator in event time, and keeps the identities it hands out.
+
+    Args:
+        store: closed at the end.
+    """
+
+    def __init__(
+        self, associator: OnlineAssociator, camera_ids: Sequence[str], store: IdentityStore | None = None
+    ) -> None:
+        self._associator = associator
+        self._store = store
+        self._merge = EventTimeMerge(camera_ids)
+        self._done: list[Trajectory] = []
+
+    def take(self, tracklet: Tracklet) -> None:
+        self._merge.push(tracklet)
+
+    def advance(self, watermark: Watermark) -> Sequence[Event]:
+        events = [event for one in self._merge.advance(watermark) for event in self._associator.update(one)]
+        if np.isfinite(self._merge.watermark_s):
+            events += self._associator.advance(self._merge.watermark_s)
+        return self._noted(events)
+
+    def finish(self) -> tuple[Sequence[Event], Sequence[Trajectory]]:
+        events = self._noted(self._associator.finish())
+        if self._store is not None:
+            self._store.close()
+        return events, sorted(self._done, key=lambda one: one.global_id)
+
+    def _noted(self, events: Sequence[Event]) -> Sequence[Event]:
+        self._done += [event.trajectory for event in events if event.kind == "end"]
+        return events
+
+
+def open_linker(config: Config, embedding_dim: int) -> Linker:
+    """The linker that the configuration means.
+
+    Args:
+        embedding_dim: length of an embedding; 0 without embeddings.
+
+    Raises:
+        ConfigError: topology or corrections cannot be read.
+    """
+    rules, topology = config.association.rules, load_topology(config)
+    corrections, groups = load_corrections(config), class_groups_of(config.detector)
+
+    def gallery() -> Gallery:
+        from reid.gallery import Gallery as FaissGallery
+
+        return FaissGallery(embedding_dim)
+
+    def link(tracklets: Sequence[Tracklet]) -> Sequence[Trajectory]:
+        index = gallery() if embedding_dim else None
+        return associate(
+            tracklets, rules, topology=topology, class_group=groups, gallery=index, corrections=corrections
+        )
+
+    if config.association.mode == "offline":
+        if config.association.state is not None:
+            raise ConfigError("association.state: only mode online keeps ids across restarts")
+        return OfflineLinker(link)
+    store = open_store(config)
+    associator = OnlineAssociator(
+        rules,
+        topology=topology,
+        class_group=groups,
+        gallery_factory=gallery if embedding_dim else None,
+        identities=store,
+        corrections=corrections,
+    )
+    return OnlineLinker(associator, [camera.id for camera in config.cameras], store)
+
+
+def open_store(config: Config) -> IdentityStore | None:
+    """The file that keeps global ids across restarts, or None.
+
+    Raises:
+        ConfigError: it is not such a file, or cannot be made.
+    """
+    path = config.association.state
+    if path is None:
+        return None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return IdentityStore(path)
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"association.state: {error}") from error
+
+
+def thinned(tracklet: Tracklet, max_steps: int) -> Tracklet:
+    """At most ``max_steps`` observations, evenly spread, the first and the last among them."""
+    steps = len(tracklet.timestamp_s)
+    if steps <= max_steps:
+        return tracklet
+    kept = np.unique(np.linspace(0, steps - 1, max_steps).round().astype(np.int64))
+    return Tracklet(
+        key=tracklet.key,
+        class_id=tracklet.class_id,
+        frame_index=tracklet.frame_index[kept],
+        timestamp_s=tracklet.timestamp_s[kept],
+        xyxy=tracklet.xyxy[kept],
+        confidence=tracklet.confidence[kept],
+        interpolated=tracklet.interpolated[kept],
+        ground_xy=None if tracklet.ground_xy is None else tracklet.ground_xy[kept],
+        embeddings=tracklet.embeddings,
+        embedding_quality=tracklet.embedding_quality,
+        embedding_timestamp_s=tracklet.embedding_timestamp_s,
+        as_of_s=tracklet.as_of_s,
+        is_final=tracklet.is_final,
+    )
+
+
+def load_topology(config: Config) -> Topology:
+    """The camera links of the configured file, and each camera's site.
+
+    Raises:
+        ConfigError: the file cannot be read or names a camera that the run does not have.
+    """
+    sites = {camera.id: camera.site for camera in config.cameras}
+    chosen = config.association.topology
+    if chosen in ("off", "learn"):
+        return Topology(sites=sites)
+    try:
+        stated = Topology.from_dict(_plain(chosen, "association.topology"))
+    except ValueError as error:
+        raise ConfigError(f"association.topology: {chosen}: {error}") from error
+    named = {camera for link in stated.links for camera in (link.from_camera, link.to_camera)}
+    if named - sites.keys():
+        unknown = ", ".join(sorted(named - sites.keys()))
+        raise ConfigError(f"association.topology: {chosen}: cameras not in this run: {unknown}")
+    return Topology(stated.links, {**sites, **stated.sites}, stated.closed)
+
+
+def load_corrections(config: Config) -> Corrections | None:
+    """What a person decided, or None.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    chosen = config.association.corrections
+    if chosen is None:
+        return None
+    try:
+        return Corrections.from_dict(_plain(chosen, "association.corrections"))
+    except ValueError as error:
+        raise ConfigError(f"association.corrections: {chosen}: {error}") from error
+
+
+def _plain(path: Any, key: str) -> dict[str, Any]:
+    try:
+        plain = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"{key}: {path}: cannot be read: {error}") from error
+    if not isinstance(plain, dict):
+        raise ConfigError(f"{key}: {path}: expected keys and values")
+    return plain

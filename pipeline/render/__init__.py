@@ -1,0 +1,1 @@
+"""Results to look at: overlay videos, their grid, and the map of the ground plane."""

@@ -1,0 +1,152 @@
+"""The one loop: K cameras, one copy of each model. It does not know whether it runs in this process or in a worker."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pipeline.batching import batches
+from pipeline.config import RunConfig
+from pipeline.errors import CrosscamError, StageError
+from pipeline.packets import CameraEnd, Frame, ShardMessage, Watermark
+from pipeline.sources.reader import Reader
+from pipeline.stages.crop import SeenFrame
+from pipeline.stages.detect import DetectStage
+from pipeline.stages.embed import AppearanceStage
+from pipeline.stages.track import TrackStage
+from pipeline.stages.tracklets import TrackletStage
+from pipeline.timing import StageTimes
+from tracking.types import TrackedFrame
+
+_NO_PIXELS = np.zeros((0, 0, 3), dtype=np.uint8)
+
+
+@dataclass(slots=True)
+class Shard:
+    """The cameras of one process and the stages their frames go through."""
+
+    readers: Sequence[Reader]
+    detect: DetectStage
+    track: TrackStage
+    appearance: AppearanceStage
+    tracklets: TrackletStage
+    times: StageTimes = field(default_factory=StageTimes)
+
+
+def run_shard(shard: Shard, settings: RunConfig, stop: threading.Event) -> Iterator[ShardMessage]:
+    """Drive the cameras to their ends, or until ``stop`` is set; then everything held back is given.
+
+    Yields, for each frame in time order: its confirmed tracks, tracklets that ended with it; then each camera's watermark,
+    always after what its batch produced. Every camera ends with one :class:`CameraEnd` and an infinite watermark.
+
+    Raises:
+        StageError: a stage failed; the message names it and the cameras of the batch.
+        CrosscamError: as the stages raise it.
+    """
+    ended: set[str] = set()
+    for reader in shard.readers:
+        reader.start()
+    try:
+        fault = None
+        try:
+            yield from _all_batches(shard, settings, stop, ended)
+        except CrosscamError as error:
+            fault = error
+        stop.set()
+        try:
+            yield from _unended(shard, ended)
+        except CrosscamError as error:
+            fault = fault or error
+        if fault is not None:
+            raise fault
+    finally:
+        stop.set()
+        for reader in shard.readers:
+            reader.join()
+            shard.times.add("decode", reader.decode_s, reader.frames_decoded)
+
+
+def _all_batches(
+    shard: Shard, settings: RunConfig, stop: threading.Event, ended: set[str]
+) -> Iterator[ShardMessage]:
+    is_live = any(reader.info.is_live for reader in shard.readers)
+    max_wait_s = settings.max_lateness_s if is_live else None
+    waiting = batches(shard.readers, settings.batch_size, settings.align_tolerance_s, stop, max_wait_s)
+    for batch in _timed(waiting, shard.times):
+        frames = [item for item in batch if isinstance(item, Frame)]
+        if frames:
+            yield from _frames(shard, frames)
+        for item in batch:
+            if isinstance(item, CameraEnd):
+                ended.add(item.camera_id)
+                yield from _end(shard, item)
+
+
+def _timed(
+    waiting: Iterator[list[Frame | CameraEnd]], times: StageTimes
+) -> Iterator[list[Frame | CameraEnd]]:
+    while True:
+        with times.of("wait", 1):
+            batch = next(waiting, None)
+        if batch is None:
+            return
+        yield batch
+
+
+def _frames(shard: Shard, frames: list[Frame]) -> Iterator[ShardMessage]:
+    cameras = ", ".join(sorted({frame.ref.camera_id for frame in frames}))
+    with _stage(shard, "detect", cameras, len(frames)):
+        detected = shard.detect.process(frames)
+    with _stage(shard, "track", cameras, len(frames)):
+        tracked = shard.track.process(detected)
+    yield from _tracked(shard, list(zip(frames, tracked, strict=True)), cameras)
+    last = {frame.ref.camera_id: frame.ref.timestamp_s for frame in frames}
+    yield from (Watermark(camera_id, last[camera_id]) for camera_id in sorted(last))
+
+
+def _tracked(shard: Shard, seen: list[SeenFrame], cameras: str) -> Iterator[ShardMessage]:
+    with _stage(shard, "embed", cameras, 0):
+        crops = shard.appearance.process(seen)
+    shard.times.add("embed", 0.0, sum(map(len, crops)))
+    with _stage(shard, "tracklets", cameras, len(seen)):
+        given = [
+            message
+            for (_, tracked), embedded in zip(seen, crops, strict=True)
+            for message in shard.tracklets.process(tracked, embedded)
+        ]
+    yield from given
+
+
+def _end(shard: Shard, end: CameraEnd) -> Iterator[ShardMessage]:
+    yield from _flushed(shard, shard.track.end(end.camera_id), end.camera_id)
+    yield end
+    yield Watermark(end.camera_id, float("inf"))
+
+
+def _flushed(shard: Shard, ended: Sequence[TrackedFrame], cameras: str) -> Iterator[ShardMessage]:
+    seen = [(Frame(tracked.frame, _NO_PIXELS), tracked) for tracked in ended]
+    return _tracked(shard, seen, cameras)
+
+
+def _unended(shard: Shard, ended: set[str]) -> Iterator[ShardMessage]:
+    """The ends of cameras that Ctrl-C or a fault stopped, so that what their tracks were is not lost."""
+    for reader in sorted(shard.readers, key=lambda one: one.camera_id):
+        if reader.camera_id not in ended:
+            reader.join()
+            yield from _end(shard, reader.end())
+
+
+@contextmanager
+def _stage(shard: Shard, name: str, cameras: str, items: int) -> Iterator[None]:
+    """Time a stage, and name it in whatever goes wrong inside: one of the three edges that catch everything."""
+    try:
+        with shard.times.of(name, items):
+            yield
+    except CrosscamError:
+        raise
+    except Exception as error:
+        raise StageError(f"{name} failed on frames of {cameras}: {type(error).__name__}: {error}") from error

@@ -1,0 +1,109 @@
+"""Stored embeddings, one file per camera in a folder named by the network's hash.
+
+JSON Lines: a header ``{"format": "crosscam-embeddings/1", "camera", "model", "model_hash", "dim", "sie"}``, then one line
+per crop ``{"frame", "tracklet", "time_s", "quality", "box": [x0, y0, x1, y1], "embedding"}``, the embedding as base64 of
+little-endian float32, so that it comes back exactly.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.errors import ExportError, SourceError
+from tracking.types import FloatArray
+
+FORMAT = "crosscam-embeddings/1"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredCrop:
+    """One embedded crop: its box px, quality in (0, 1] and ``(D,)`` unit embedding."""
+
+    xyxy: FloatArray
+    quality: float
+    embedding: FloatArray
+
+
+class EmbeddingWriter:
+    """Writes one camera's embeddings line by line."""
+
+    def __init__(self, path: Path, header: dict[str, Any]) -> None:
+        self._path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("w", encoding="utf-8", buffering=1)
+        except OSError as error:
+            raise ExportError(f"{path}: cannot write embeddings: {error.strerror}") from error
+        self._line({"format": FORMAT, **header})
+
+    def _line(self, record: dict[str, Any]) -> None:
+        try:
+            self._file.write(json.dumps(record, separators=(",", ":"), ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise ExportError(f"{self._path}: cannot write embeddings: {error.strerror}") from error
+
+    def write(self, frame_index: int, local_id: int, time_s: float, crop: StoredCrop) -> None:
+        packed = base64.b64encode(crop.embedding.astype("<f4").tobytes()).decode("ascii")
+        box = [round(float(value), 2) for value in crop.xyxy]
+        moment = {"frame": frame_index, "tracklet": local_id, "time_s": time_s}
+        self._line({**moment, "quality": crop.quality, "box": box, "embedding": packed})
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def model_folder(folder: Path, model_hash: str | None = None) -> Path:
+    """Where the embeddings of one network lie; without a hash there must be just one network's.
+
+    Raises:
+        SourceError: none or several are there.
+    """
+    if model_hash is not None:
+        return folder / model_hash[:16]
+    found = (
+        sorted(child for child in folder.glob("*") if any(child.glob("*.jsonl"))) if folder.is_dir() else []
+    )
+    if any(folder.glob("*.jsonl")):
+        return folder
+    if len(found) != 1:
+        names = ", ".join(child.name for child in found) or "none"
+        raise SourceError(f"{folder}: expected the embeddings of one network there, found {names}")
+    return found[0]
+
+
+def read_embeddings(path: Path) -> dict[int, list[StoredCrop]]:
+    """The crops of one camera by frame number.
+
+    Raises:
+        SourceError: the file is missing or broken; the message names file and line.
+    """
+    crops: dict[int, list[StoredCrop]] = {}
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                if not line.endswith("\n"):
+                    break  # torn by a crash
+                _add(crops, path, number, line)
+    except OSError as error:
+        raise SourceError(f"{path}: cannot read stored embeddings: {error.strerror}") from error
+    return crops
+
+
+def _add(crops: dict[int, list[StoredCrop]], path: Path, number: int, line: str) -> None:
+    try:
+        record = json.loads(line)
+        if number == 1:
+            if record.get("format") != FORMAT:
+                raise ValueError(f"expected format {FORMAT}, found {record.get('format')!r}")
+            return
+        embedding = np.frombuffer(base64.b64decode(record["embedding"]), dtype="<f4").astype(np.float32)
+        crop = StoredCrop(np.asarray(record["box"], dtype=np.float32), float(record["quality"]), embedding)
+        crops.setdefault(int(record["frame"]), []).append(crop)
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise SourceError(f"{path}:{number}: {error}") from error

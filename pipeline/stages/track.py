@@ -1,0 +1,45 @@
+"""Tracking inside each camera: one tracker per camera, nothing shared between them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipeline.packets import DetectedFrame
+from tracking.tracker import CameraTracker, TrackerConfig
+from tracking.types import FloatArray, FrameRef, IntArray, TrackedFrame
+
+
+class TrackStage:
+    """Detected frames in, tracked frames out. A camera's end is one more tracked frame, without boxes: all end."""
+
+    def __init__(self, config: TrackerConfig, class_groups: IntArray) -> None:
+        self._config = config
+        self._groups = class_groups
+        self._trackers: dict[str, CameraTracker] = {}
+        self._last: dict[str, FrameRef] = {}
+
+    def process(self, batch: Sequence[DetectedFrame]) -> list[TrackedFrame]:
+        return [self._update(detected) for detected in batch]
+
+    def _update(self, detected: DetectedFrame) -> TrackedFrame:
+        ref = detected.frame.ref
+        if ref.camera_id not in self._trackers:
+            self._trackers[ref.camera_id] = CameraTracker(ref.camera_id, self._config, self._groups)
+        self._last[ref.camera_id] = ref
+        return self._trackers[ref.camera_id].update(ref, detected.detections)
+
+    def end(self, camera_id: str) -> list[TrackedFrame]:
+        """What ends with a camera; nothing where it never gave a frame. A camera ends once."""
+        tracker = self._trackers.pop(camera_id, None)
+        return [] if tracker is None else [_nothing_seen(self._last.pop(camera_id), tracker.flush())]
+
+    def flush(self) -> list[TrackedFrame]:
+        return [tracked for camera_id in sorted(self._trackers) for tracked in self.end(camera_id)]
+
+
+def _nothing_seen(ref: FrameRef, ended: tuple[int, ...]) -> TrackedFrame:
+    count: IntArray = np.zeros(0, dtype=np.int64)
+    share: FloatArray = np.zeros(0, dtype=np.float32)
+    return TrackedFrame(ref, count, share.reshape(0, 4), share, count, count, count.astype(np.bool_), ended)
