@@ -1,0 +1,160 @@
+"""Tracklets: what is released when, gaps, embeddings, snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from pipeline.linking import thinned
+from pipeline.packets import EmbeddedCrop
+from pipeline.stages.tracklets import MAX_EMBEDDINGS, TrackletStage
+from tracking.types import FloatArray, FrameRef, TrackedFrame, Tracklet, TrackletKey
+
+
+def tracked(
+    index: int, ids: Sequence[int], confirmed: Sequence[bool], ended: tuple[int, ...] = (), camera: str = "a"
+) -> TrackedFrame:
+    count = len(ids)
+    boxes = [[10 * i + index, 0, 10 * i + index + 5, 20] for i in ids]
+    return TrackedFrame(
+        FrameRef(camera, index, index / 10),
+        np.asarray(ids, np.int64),
+        np.asarray(boxes, np.float32).reshape(-1, 4),
+        np.full(count, 0.5 + index / 100, np.float32),
+        np.asarray([i % 2 for i in ids], np.int64),
+        np.arange(count),
+        np.asarray(confirmed, np.bool_),
+        ended,
+    )
+
+
+def crop(local_id: int, index: int, quality: float = 0.5) -> EmbeddedCrop:
+    vector = np.zeros(4, np.float32)
+    vector[index % 4] = 1
+    return EmbeddedCrop(TrackletKey("a", local_id), index / 10, index, vector, quality)
+
+
+def split(given: Sequence[TrackedFrame | Tracklet]) -> tuple[list[TrackedFrame], list[Tracklet]]:
+    return [one for one in given if isinstance(one, TrackedFrame)], [
+        one for one in given if isinstance(one, Tracklet)
+    ]
+
+
+def test_tentative_observations_are_released_on_confirmation_and_dropped_otherwise():
+    stage = TrackletStage({}, None)
+    frames, _ = split(stage.process(tracked(0, [1, 2], [False, False]), []))
+    assert [len(one) for one in frames] == [0]
+    frames, _ = split(stage.process(tracked(1, [1, 2], [False, False]), []))
+    assert [len(one) for one in frames] == [0]
+    frames, tracklets = split(stage.process(tracked(2, [1], [True], ended=(2,)), []))
+    assert [one.frame.frame_index for one in frames] == [0, 1, 2]
+    assert [one.local_id.tolist() for one in frames] == [[1], [1], [1]]
+    assert all(one.confirmed.all() for one in frames)
+    assert tracklets == []
+    _, tracklets = split(stage.process(tracked(9, [], [], ended=(1,)), []))
+    assert [one.key for one in tracklets] == [("a", 1)]
+    assert tracklets[0].frame_index.tolist() == [0, 1, 2]
+    assert (tracklets[0].as_of_s, tracklets[0].is_final) == (0.9, True)
+
+
+def test_gaps_are_filled_by_straight_lines_and_marked():
+    stage = TrackletStage({}, None)
+    for index in (0, 1, 2, 3, 4, 5, 6):
+        ids = [1] if index in (0, 1, 4) else []
+        stage.process(tracked(index, ids, [True] * len(ids)), [])
+    _, (tracklet,) = split(stage.process(tracked(7, [], [], ended=(1,)), []))
+    assert tracklet.frame_index.tolist() == [0, 1, 2, 3, 4]
+    assert tracklet.interpolated.tolist() == [False, False, True, True, False]
+    assert tracklet.xyxy[:, 0].tolist() == pytest.approx([10, 11, 12, 13, 14], abs=1e-4)
+    assert tracklet.confidence[2] == pytest.approx(0.51)
+
+
+def test_the_class_is_the_majority():
+    stage = TrackletStage({}, None)
+    for index, kind in enumerate([0, 1, 1]):
+        one = tracked(index, [1], [True])
+        stage.process(
+            TrackedFrame(
+                one.frame,
+                one.local_id,
+                one.xyxy,
+                one.confidence,
+                np.array([kind]),
+                one.detection_index,
+                one.confirmed,
+            ),
+            [],
+        )
+    _, (tracklet,) = split(stage.process(tracked(3, [], [], ended=(1,)), []))
+    assert tracklet.class_id == 1
+
+
+def test_cameras_do_not_share_tracks():
+    stage = TrackletStage({}, None)
+    for camera in ("a", "b"):
+        stage.process(tracked(0, [1], [True], camera=camera), [])
+    _, (tracklet,) = split(stage.process(tracked(1, [], [], ended=(1,), camera="a"), []))
+    assert tracklet.key == ("a", 1)
+    _, (tracklet,) = split(stage.process(tracked(1, [], [], ended=(1,), camera="b"), []))
+    assert tracklet.key == ("b", 1)
+
+
+def test_early_snapshot_comes_once_with_enough_crops():
+    stage = TrackletStage({}, 2)
+    told = []
+    for index in range(6):
+        crops = [crop(1, index)] if index % 2 == 0 else []
+        told.append(split(stage.process(tracked(index, [1], [index > 0]), crops))[1])
+    assert [len(one) for one in told] == [0, 0, 1, 0, 0, 0]
+    snapshot = told[2][0]
+    assert (snapshot.is_final, len(snapshot.timestamp_s), len(snapshot.embedding_quality)) == (False, 3, 2)
+    _, (final,) = split(stage.process(tracked(6, [], [], ended=(1,)), [crop(1, 5)]))
+    assert final.embedding_timestamp_s.tolist() == [0.0, 0.2, 0.4, 0.5]
+
+
+def test_embeddings_are_bounded_and_the_better_neighbour_stays():
+    stage = TrackletStage({}, None)
+    count = MAX_EMBEDDINGS + 1
+    for index in range(count):
+        stage.process(tracked(index, [1], [True]), [crop(1, index, 0.9 if index % 2 else 0.1)])
+    _, (tracklet,) = split(stage.process(tracked(count, [], [], ended=(1,)), []))
+    assert len(tracklet.embeddings) <= MAX_EMBEDDINGS // 2 + 1
+    assert tracklet.embedding_quality[:-1].min() == np.float32(0.9)
+
+
+def test_ground_positions_come_from_the_cameras_projection():
+    def standing(xyxy: FloatArray) -> FloatArray:
+        return xyxy[:, 2:] * 2
+
+    stage = TrackletStage({"a": standing}, None)
+    stage.process(tracked(0, [1], [True]), [])
+    _, (tracklet,) = split(stage.process(tracked(1, [], [], ended=(1,)), []))
+    assert tracklet.ground_xy is not None
+    assert tracklet.ground_xy.tolist() == [[30, 40]]
+
+
+def test_embedded_crops_are_recorded_with_their_box():
+    taken = []
+
+    class Recorder:
+        def record(self, crop: EmbeddedCrop, xyxy: FloatArray) -> None:
+            taken.append((crop.frame_index, xyxy.tolist()))
+
+    stage = TrackletStage({}, None, Recorder())
+    stage.process(tracked(0, [1], [True]), [])
+    stage.process(tracked(1, [1], [True]), [crop(1, 0), crop(1, 1)])
+    assert taken == [(0, [10, 0, 15, 20]), (1, [11, 0, 16, 20])]
+
+
+def test_thinning_keeps_ends_and_embeddings():
+    stage = TrackletStage({}, None)
+    for index in range(100):
+        stage.process(tracked(index, [1], [True]), [crop(1, index)] if index < 5 else [])
+    _, (tracklet,) = split(stage.process(tracked(100, [], [], ended=(1,)), []))
+    thin = thinned(tracklet, 10)
+    assert len(thin.timestamp_s) == 10
+    assert (thin.start_s, thin.end_s) == (tracklet.start_s, tracklet.end_s)
+    assert len(thin.embeddings) == 5
+    assert thinned(tracklet, 100) is tracklet
