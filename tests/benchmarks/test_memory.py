@@ -89,7 +89,8 @@ def test_memory_is_flat(
     summary = json.loads((tmp_path / "out/run.json").read_text())
     growth = float(np.median(late) - np.median(early))
     print(
-        f"\n{mode}: {summary['frames']} frames at {summary['fps']} fps: {np.median(early):.0f} MB early, {np.median(late):.0f} MB late"
+        f"\n{mode}: {summary['frames']} frames at {summary['fps']} fps: "
+        f"{np.median(early):.0f} MB early, {np.median(late):.0f} MB late"
     )
     assert summary["frames"] == FRAMES
     assert growth < 25, samples[:: max(1, len(samples) // 20)]
