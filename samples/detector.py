@@ -21,6 +21,9 @@ FIXED = {
     "translate": 0.05,
     "optimizer": "AdamW",
     "warmup_epochs": 0.5,
+    # The default starts the biases at a rate that is SGD's; it throws a round's first steps away.
+    "warmup_bias_lr": 0.0,
+    "val": False,
     "cos_lr": True,
     "amp": False,
     "plots": False,
@@ -115,10 +118,12 @@ def _train_round(
         imgsz=stage.image_size,
         epochs=stage.epochs,
         batch=stage.batch,
+        # One optimiser step per batch: gathering 64 pictures for each leaves too few steps in so short a training.
+        nbs=stage.batch,
         lr0=stage.lr0,
         seed=seed,
         device="cpu",
-        workers=1,
+        workers=0 if threads == 1 else 1,
         project=str(folder.parent.resolve()),
         name=folder.name,
         exist_ok=True,

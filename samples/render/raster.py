@@ -59,7 +59,7 @@ def draw(lens: Lens, mesh: Mesh, vertices_m: Array, light: Array, sunlit: float)
     scale = int(np.clip(round(MAX_SIDE_PX / max(width, height)), 1, 5))
     canvas = np.zeros((height * scale, width * scale, 4), dtype=np.uint8)
     corners = ((pixels - (left, top) + 0.5) * scale - 0.5) * (1 << SHIFT)
-    _fill(canvas, np.round(corners).astype(np.int32)[kept], colours)
+    _fill(canvas, np.round(corners[kept]).astype(np.int32), colours)
     return _patch(canvas, scale, left, top)
 
 
