@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -37,7 +37,9 @@ class Shard:
     times: StageTimes = field(default_factory=StageTimes)
 
 
-def run_shard(shard: Shard, settings: RunConfig, stop: threading.Event) -> Iterator[ShardMessage]:
+def run_shard(
+    shard: Shard, settings: RunConfig, stop: threading.Event
+) -> Generator[ShardMessage, None, None]:
     """Drive the cameras to their ends, or until ``stop`` is set; then everything held back is given.
 
     Yields, for each frame in time order: its confirmed tracks, tracklets that ended with it; then each camera's watermark,
