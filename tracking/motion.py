@@ -57,7 +57,7 @@ def move_state(state: State, affine: npt.NDArray[np.float64]) -> State:
     """
     linear = affine[:, :2]
     scale = float(np.sqrt(abs(np.linalg.det(linear))))
-    moved = state.copy()
+    moved: State = state.copy()
     moved[:2] *= scale
     moved[2:] *= scale**2
     moved[0, :, :2] = move_points(state[0, :, :2], affine)
