@@ -166,12 +166,107 @@ class LinkingConfig(Section):
     rules: Annotated[AssociationConfig, Field(description="Thresholds and gates.")] = AssociationConfig()
 
 
+class RotationConfig(Section):
+    """When the JSON Lines go on in a new file; closed ones are ``trajectories.000001.jsonl`` and so on."""
+
+    max_mib: Annotated[float, Field(gt=0, description="Largest file, MiB.")] = 64.0
+    max_age_s: Annotated[float, Field(gt=0, description="Longest time one file is written to.")] = 3600.0
+    keep: Annotated[int, Field(ge=1, description="Closed files kept; the oldest beyond are deleted.")] = 168
+
+
+SINK_SCHEMES = {
+    "mqtt": ("mqtt", "mqtts"),
+    "redis": ("redis", "rediss"),
+    "kafka": ("kafka",),
+    "webhook": ("http", "https"),
+}
+RecordType = Literal["run", "frame", "tracklet", "event", "camera_end", "trajectory", "run_end"]
+
+
+class SinkConfig(Section):
+    """Where records are also sent while running; what cannot be delivered waits in a bounded spool on disk."""
+
+    kind: Annotated[Literal["mqtt", "redis", "kafka", "webhook"], Field(description="Redis: Streams.")]
+    name: Annotated[
+        str | None, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="In messages and metrics; the kind.")
+    ] = None
+    url: Annotated[str, Field(description="mqtt(s)://, redis(s)://, kafka://host:9092,host2:9092 or http(s)://.")]
+    topic: Annotated[str, Field(min_length=1, description="MQTT or Kafka topic, Redis stream.")] = "crosscam"
+    records: Annotated[list[RecordType], Field(min_length=1, description="Types of records sent.")] = ["event"]
+    headers: Annotated[dict[str, str], Field(description="webhook: HTTP headers, e.g. Authorization.")] = {}
+    options: Annotated[dict[str, str], Field(description="kafka: librdkafka settings, e.g. sasl.username.")] = {}
+    max_length: Annotated[int | None, Field(ge=1, description="redis: entries the stream keeps, about.")] = None
+    batch: Annotated[int, Field(ge=1, le=1000, description="Records sent at once, at most.")] = 100
+    timeout_s: Annotated[float, Field(gt=0, description="To connect, and to be acknowledged.")] = 5.0
+    max_backoff_s: Annotated[float, Field(gt=0, description="Longest wait between two attempts.")] = 30.0
+    spool_mib: Annotated[float, Field(gt=0, description="What waits on disk, at most; then the oldest goes.")] = 256.0
+
+    @property
+    def label(self) -> str:
+        return self.name or self.kind
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> SinkConfig:
+        schemes = SINK_SCHEMES[self.kind]
+        if not self.url.lower().startswith(tuple(f"{scheme}://" for scheme in schemes)):
+            raise ValueError(f"url of kind {self.kind} must begin with {' or '.join(f'{s}://' for s in schemes)}")
+        for field, kind in (("headers", "webhook"), ("options", "kafka"), ("max_length", "redis")):
+            if getattr(self, field) and self.kind != kind:
+                raise ValueError(f"{field} serves kind {kind} only")
+        return self
+
+
 class OutputConfig(Section):
     """What is written, and where."""
 
     folder: Path = Path("out")
     save_detections: bool = False
     save_embeddings: bool = False
+    rotate: Annotated[
+        RotationConfig | None, Field(description="Rotate the JSON Lines; live runs do by themselves.")
+    ] = None
+    sinks: Annotated[list[SinkConfig], Field(description="Brokers and webhooks told while running.")] = []
+
+    @field_validator("sinks")
+    @classmethod
+    def _sinks_are_told_apart(cls, sinks: list[SinkConfig]) -> list[SinkConfig]:
+        labels = [sink.label for sink in sinks]
+        twice = sorted({label for label in labels if labels.count(label) > 1})
+        if twice:
+            raise ValueError(f"sinks of one name, give each its own: {', '.join(twice)}")
+        return sinks
+
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class ServeConfig(Section):
+    """``/healthz``, ``/readyz`` and Prometheus ``/metrics`` over HTTP while running."""
+
+    host: Annotated[str, Field(description="Loopback; anything wider needs a token.")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="0 takes a free one and says which.")] = 9464
+    token: Annotated[
+        str | None, Field(min_length=16, description="Asked for as Authorization: Bearer; from the environment.")
+    ] = None
+    stall_s: Annotated[float, Field(gt=0, description="The loop standing still for longer is unhealthy.")] = 30.0
+
+    @model_validator(mode="after")
+    def _open_only_with_a_token(self) -> ServeConfig:
+        if self.host not in LOOPBACK and self.token is None:
+            raise ValueError(f"host {self.host} is open to other machines: give token, e.g. ${{CROSSCAM_TOKEN}}")
+        return self
+
+
+class PrivacyConfig(Section):
+    """What protects the people seen."""
+
+    blur: Annotated[
+        Literal["off", "faces", "bodies"],
+        Field(description="In every picture that is written: heads, or whoever and whatever is followed."),
+    ] = "off"
+    embeddings_max_age_s: Annotated[
+        float | None, Field(gt=0, description="Stored embeddings older than this are deleted, also while running.")
+    ] = None
 
 
 class RunConfig(Section):
@@ -195,6 +290,23 @@ class Config(Section):
     association: LinkingConfig = LinkingConfig()
     output: OutputConfig = OutputConfig()
     run: RunConfig = RunConfig()
+    serve: Annotated[ServeConfig | None, Field(description="Health and metrics over HTTP; null serves nothing.")] = None
+    privacy: Annotated[
+        PrivacyConfig | Literal["off", "blur"], Field(description="blur is short for {blur: bodies}.")
+    ] = "off"
+
+    @property
+    def protection(self) -> PrivacyConfig:
+        """What ``privacy`` means, in full."""
+        if isinstance(self.privacy, PrivacyConfig):
+            return self.privacy
+        return PrivacyConfig(blur="bodies" if self.privacy == "blur" else "off")
+
+    @property
+    def rotation(self) -> RotationConfig | None:
+        """How the JSON Lines are rotated: as configured; live runs always are, lest they fill memory and disk."""
+        live = any(camera.is_live for camera in self.cameras)
+        return self.output.rotate or (RotationConfig() if live else None)
 
     @field_validator("cameras")
     @classmethod
