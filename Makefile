@@ -23,7 +23,7 @@ setup: $(STAMP)  ## make the environment and install everything
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,openvino,train,tune]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,openvino,sinks,train,tune]'
 	@touch $@
 
 check: setup  ## lint and types
