@@ -1,4 +1,4 @@
-"""Batches across cameras, aligned in time: deterministic whatever the readers' speed.
+"""Batches across recorded cameras, aligned in time: deterministic whatever the readers' speed.
 
 The next frames are always those of the earliest moment any camera still has: every camera whose next frame lies within
 the tolerance of it takes part (one frame each, by camera name). A camera of half the rate takes part in every second
@@ -9,7 +9,6 @@ frames does not depend on the batch size.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
@@ -31,16 +30,11 @@ def batches(
     batch_size: int,
     tolerance_s: float,
     stop: threading.Event,
-    max_wait_s: float | None = None,
 ) -> Iterator[list[Frame | CameraEnd]]:
-    """Cut the aligned frames of ``feeds`` into batches of ``batch_size``; ends travel with the batch they fall in.
-
-    Args:
-        max_wait_s: live: nobody waits longer for a silent camera; None waits for as long as it takes.
-    """
+    """Cut the aligned frames of ``feeds`` into batches of ``batch_size``; ends travel with the batch they fall in."""
     batch: list[Frame | CameraEnd] = []
     frames = 0
-    for item in aligned(feeds, tolerance_s, stop, max_wait_s):
+    for item in aligned(feeds, tolerance_s, stop):
         batch.append(item)
         frames += isinstance(item, Frame)
         if frames == batch_size:
@@ -51,13 +45,13 @@ def batches(
 
 
 def aligned(
-    feeds: Sequence[FrameFeed], tolerance_s: float, stop: threading.Event, max_wait_s: float | None = None
+    feeds: Sequence[FrameFeed], tolerance_s: float, stop: threading.Event
 ) -> Iterator[Frame | CameraEnd]:
     """Frames of all feeds in time order, and each camera's end right where it comes."""
     waiting = {feed.camera_id: feed for feed in feeds}
     heads: dict[str, Frame] = {}
     while waiting:
-        for end in _fill(heads, waiting, stop, max_wait_s):
+        for end in _fill(heads, waiting, stop):
             del waiting[end.camera_id]
             yield end
         if not heads:
@@ -70,14 +64,11 @@ def aligned(
                 yield heads.pop(camera_id)
 
 
-def _fill(
-    heads: dict[str, Frame], waiting: dict[str, FrameFeed], stop: threading.Event, max_wait_s: float | None
-) -> list[CameraEnd]:
+def _fill(heads: dict[str, Frame], waiting: dict[str, FrameFeed], stop: threading.Event) -> list[CameraEnd]:
     """Give every camera its next frame; returns the ends met, by camera name."""
     ends = []
-    until = None if max_wait_s is None else time.monotonic() + max_wait_s
     for camera_id in sorted(waiting.keys() - heads.keys()):
-        item = _wait(waiting[camera_id], stop, until)
+        item = _wait(waiting[camera_id], stop)
         if isinstance(item, CameraEnd):
             ends.append(item)
         elif item is not None:
@@ -85,10 +76,9 @@ def _fill(
     return ends
 
 
-def _wait(feed: FrameFeed, stop: threading.Event, until: float | None) -> Frame | CameraEnd | None:
-    """The feed's next item; None when stopped or out of time."""
+def _wait(feed: FrameFeed, stop: threading.Event) -> Frame | CameraEnd | None:
+    """The feed's next item; None when stopped."""
     while True:
-        timeout_s = POLL_S if until is None else max(0.0, min(POLL_S, until - time.monotonic()))
-        item = feed.next(timeout_s)
-        if item is not None or stop.is_set() or (until is not None and time.monotonic() >= until):
+        item = feed.next(POLL_S)
+        if item is not None or stop.is_set():
             return item

@@ -69,7 +69,8 @@ class CameraConfig(Section):
 
     @property
     def is_live(self) -> bool:
-        return self.source.lower().startswith(STREAM_SCHEMES) or self.source.startswith("/dev/video")
+        """Whether the source is a stream or a device."""
+        return self.source.lower().startswith(STREAM_SCHEMES) or self.source.startswith("/dev/")
 
     @model_validator(mode="after")
     def _one_roi_and_a_range(self) -> CameraConfig:
@@ -275,7 +276,15 @@ class RunConfig(Section):
     batch_size: Annotated[int, Field(ge=1, le=256, description="Frames per detector batch, across cameras.")] = 8
     buffer_frames: Annotated[int, Field(ge=1, le=1024, description="Decoded frames waiting per camera, at most.")] = 8
     align_tolerance_s: Annotated[float, Field(ge=0, description="Frames this close in time share a batch.")] = 0.05
-    max_lateness_s: Annotated[float, Field(gt=0, description="Live: nobody waits longer for a silent camera.")] = 2.0
+    align_wait_s: Annotated[
+        float, Field(ge=0, description="Live: how long a frame waits for other cameras' frames of its moment.")
+    ] = 0.1
+    max_lateness_s: Annotated[
+        float, Field(gt=0, description="Live: nobody waits longer for a silent camera; frames that come later are dropped.")
+    ] = 2.0
+    max_latency_s: Annotated[
+        float, Field(gt=0, description="Live: no frame waits longer for its turn; a machine too slow uses fewer frames.")
+    ] = 1.0
     seed: int = 0
 
 

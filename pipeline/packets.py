@@ -62,6 +62,14 @@ class Watermark:
 
 
 @dataclass(frozen=True, slots=True)
+class Silence:
+    """A live camera has given nothing for long; what it saw before ``time_s`` will not be waited for."""
+
+    camera_id: str
+    time_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class CameraEnd:
     """A camera's source has ended.
 

@@ -10,6 +10,7 @@ CameraState = Literal["connecting", "live", "lost", "ended"]
 PictureState = Literal["live", "frozen", "black"]
 ClockKind = Literal["rtcp", "arrival", "recorded"]
 """Where frame times come from: the camera's RTCP reports, the time of arrival, or a recording's own times."""
+METER_S = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class CameraHealth:
         frames_used: frames handed to the detector.
         frames_dropped: frames never used because the machine was too slow: pushed out by newer ones or skipped.
         frames_late: frames dropped because they came after ``max_lateness_s``.
+        queued: frames decoded and waiting.
         frames_skipped: pictures that could not be decoded.
         reconnects: times the stream was lost and is or was opened again.
         lag_s: now minus the time the last used frame was taken; 0 before the first.
@@ -53,3 +55,23 @@ class CameraHealth:
     clock_jumps: int = 0
     drift_ppm: float = 0.0
     last_error: str = ""
+
+
+class RateMeter:
+    """Events per second over the last ten; written by one thread, read by any."""
+
+    def __init__(self) -> None:
+        self._marks: tuple[tuple[float, int], ...] = ()
+        self._latest = 0
+
+    def count(self, total: int, now_s: float) -> None:
+        """``total`` events have happened; ``now_s`` from a steady clock."""
+        self._latest = total
+        if not self._marks or now_s - self._marks[-1][0] >= 1.0:
+            self._marks = (*self._marks[-METER_S:], (now_s, total))
+
+    def per_second(self, now_s: float) -> float:
+        marks = [mark for mark in self._marks if now_s - mark[0] <= METER_S + 1]
+        if not marks or now_s <= marks[0][0]:
+            return 0.0
+        return (self._latest - marks[0][1]) / (now_s - marks[0][0])

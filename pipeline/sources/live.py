@@ -1,169 +1,202 @@
-"""Live cameras through FFmpeg: RTSP, RTSPS, HTTP/MJPEG, HLS, UDP and local devices; they come back by themselves.
+"""Live cameras: they come back by themselves, and their frames carry the time they were taken.
 
-A lost, hanging or refused stream is opened again for ever, with exponential back-off and jitter. Every blocking
-call has a timeout. Frames carry the time they were taken, not the time we got round to them.
+A lost, hanging, refused, frozen or black stream is opened again for ever, with exponential back-off and jitter.
 """
 
 from __future__ import annotations
 
 import logging
-import random
-import struct
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
 
 import av
+import cv2
+import numpy as np
 
 from pipeline.config import CameraConfig
-from pipeline.packets import Frame
+from pipeline.packets import Frame, Image
 from pipeline.secrets import masked
-from pipeline.sources.source import SourceInfo
+from pipeline.sources.backoff import Backoff
+from pipeline.sources.health import CameraHealth, CameraState, RateMeter
+from pipeline.sources.site_clock import SITE_CLOCK
+from pipeline.sources.source import Selection, SourceInfo
+from pipeline.sources.stream import REFUSALS, Picture, Stream
 from pipeline.sources.stream_clock import StreamClock
 from pipeline.sources.watchdog import PictureWatchdog
 from tracking.types import FrameRef
 
-FIRST_WAIT_S = 0.5
-STEADY_S = 10.0
-PRFT = struct.Struct("<qi")
+DRIFT_PPM = 500.0
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class StreamHealth:
-    """What is to be known of one live stream at any moment; read by metrics and the status table."""
-
-    state: Literal["connecting", "live", "frozen", "black", "lost"] = "connecting"
-    reconnects: int = 0
-    last_error: str = ""
-    last_frame_s: float = 0.0
-    clock: str = "arrival"
-    clock_error_s: float = 0.0
-    clock_jumps: int = 0
-    drift_ppm: float = 0.0
-
-
 class LiveSource:
-    """One live camera. Opening never fails: a camera that is down is one that has not come back yet."""
+    """One live camera. Opening never fails: a camera that is down is one that has not come back yet.
+
+    Attributes:
+        share: of the wanted frames that is used, in (0, 1]; lowered from outside where the machine is too slow.
+        frames_shed: frames not used because of that.
+    """
 
     def __init__(self, camera: CameraConfig) -> None:
         self.camera_id = camera.id
         self.info = SourceInfo(width=0, height=0, fps=camera.max_fps, frames_declared=None, is_live=True)
-        self.frames_skipped = 0
         self.truncated = False
-        self.health = StreamHealth()
+        self.share = 1.0
+        self.frames_shed = 0
         self._camera = camera
         self._clock = StreamClock(latency_s=camera.live.latency_s, max_error_s=camera.live.max_clock_error_s)
         self._watchdog = PictureWatchdog(camera.live.freeze_s)
+        self._selection = Selection(camera)
+        self._backoff = Backoff(camera.live.max_backoff_s)
         self._closed = threading.Event()
+        self._state: CameraState = "connecting"
+        self._began = self._seen = time.monotonic()
+        self._meter = RateMeter()
         self._frame_index = -1
-        self._due_s = float("-inf")
+        self._credit = 1.0
+        self._size: tuple[int, int] | None = None
+        self._skipped_before = 0
+        self._stream: Stream | None = None
+        self._reconnects = 0
+        self._last_error = ""
+        self._jumps_told = 0
+        self._is_drift_told = False
+
+    # -- the stream
 
     def __iter__(self) -> Iterator[Frame]:
-        wait_s = FIRST_WAIT_S
+        asked_for = False
         while not self._closed.is_set():
-            began = time.monotonic()
+            began, is_refused = time.monotonic(), False
+            self._clock.restart()
+            self._watchdog.restart(asked_for=asked_for)
             try:
                 yield from self._connection()
+                asked_for = self._watchdog.wants_reopening(time.monotonic())
             except (av.FFmpegError, OSError, ValueError) as error:
-                self._lost(error)
-            if time.monotonic() - began > STEADY_S:
-                wait_s = FIRST_WAIT_S
-            self._closed.wait(wait_s * random.uniform(0.5, 1.0))
-            wait_s = min(2 * wait_s, self._camera.live.max_backoff_s)
-
-    def _lost(self, error: Exception) -> None:
-        if self._closed.is_set():
-            return
-        reason = masked(str(getattr(error, "strerror", None) or error))
-        if reason != self.health.last_error or self.health.state != "lost":
-            log.warning("camera %s: stream lost (%s); trying again", self.camera_id, reason)
-        self.health.last_error, self.health.state = reason, "lost"
-        self.health.reconnects += 1
+                asked_for, is_refused = False, isinstance(error, REFUSALS)
+                self._lost(str(getattr(error, "strerror", None) or error))
+            if not asked_for:
+                self._closed.wait(self._backoff.wait_s(time.monotonic() - began, is_refused=is_refused))
 
     def _connection(self) -> Iterator[Frame]:
         """Frames until the stream breaks, hangs, ends or shows nothing new for too long."""
-        self._clock.restart()
-        self._watchdog.restart()
-        container = self._open()
+        self._stream = stream = Stream(self._camera.source, self._camera.live, self._closed)
         try:
-            for picture, camera_s, arrival_s in self._pictures(container):
-                frame = self._frame(picture, camera_s, arrival_s)
+            for picture in stream.pictures():
+                frame = self._frame(picture)
                 if frame is not None:
                     yield frame
-                self._refuse_dead_picture()
+                if self._camera.live.reopen_frozen and self._watchdog.wants_reopening(time.monotonic()):
+                    self._lost(f"the picture is {self._watchdog.state}")
+                    return
         finally:
-            container.close()
-        raise OSError("the stream ended")
+            self._stream = None
+            self._skipped_before += stream.frames_skipped
+            stream.close()
+        if not self._closed.is_set():
+            raise OSError("the stream ended")
 
-    def _open(self) -> Any:
-        live = self._camera.live
-        options = {"rtsp_transport": live.transport, "fflags": "nobuffer", "rw_timeout": str(int(live.read_timeout_s * 1e6))}
-        timeouts = (live.open_timeout_s, live.read_timeout_s)
-        source, form = _location(self._camera.source)
-        return av.open(source, format=form, options=options, timeout=timeouts)
+    def _lost(self, reason: str) -> None:
+        if self._closed.is_set():
+            return
+        reason = masked(reason)
+        if reason != self._last_error or self._state != "lost":
+            log.warning("camera %s: stream lost (%s); trying again for ever", self.camera_id, reason)
+        self._last_error, self._state = reason, "lost"
+        self._reconnects += 1
 
-    def _pictures(self, container: Any) -> Iterator[tuple[Any, float | None, float]]:
-        """Decoded pictures with the camera's wall clock, where it gives one, and the time of arrival."""
-        camera_times: dict[int, float] = {}
-        for packet in container.demux(container.streams.video[0]):
-            arrival_s = time.time()
-            if self._closed.is_set():
-                return
-            if packet.pts is not None and (camera_s := _producer_time_s(packet)) is not None:
-                camera_times[packet.pts] = camera_s
-            try:
-                pictures = packet.decode()
-            except av.FFmpegError:
-                self.frames_skipped += 1
-                continue
-            for picture in pictures:
-                yield picture, camera_times.pop(picture.pts, None), arrival_s
-            if len(camera_times) > 64:
-                camera_times.clear()
+    # -- one picture
 
-    def _frame(self, picture: Any, camera_s: float | None, arrival_s: float) -> Frame | None:
-        media_s = arrival_s if picture.time is None else float(picture.time)
-        time_s = self._clock.site_time_s(media_s, arrival_s, camera_s)
-        self._frame_index += 1
-        if self._frame_index % self._camera.every_nth or time_s < self._due_s - 1e-3:
+    def _frame(self, picture: Picture) -> Frame | None:
+        time_s = self._clock.site_time_s(picture.media_s, picture.arrival_s, picture.camera_s)
+        if picture.is_backlog:
             return None
-        if self._camera.max_fps:
-            self._due_s = max(self._due_s, time_s - 1 / self._camera.max_fps) + 1 / self._camera.max_fps
-        image = picture.to_ndarray(format="bgr24")
-        self._note(image, time_s)
+        self._arrived()
+        if not self._selection.wants(time_s):
+            return None
+        self._credit += self.share
+        if self._credit < 1.0:
+            self.frames_shed += 1
+            return None
+        self._credit = min(self._credit - 1.0, 1.0)
+        image = self._sized(picture.frame.to_ndarray(format="bgr24"))
+        self._look(image)
         return Frame(FrameRef(self.camera_id, self._frame_index, time_s), image)
 
-    def _note(self, image: Any, time_s: float) -> None:
-        health, clock = self.health, self._clock
-        if health.state == "lost":
-            log.info("camera %s: stream is back", self.camera_id)
-        health.state = self._watchdog.look(image, time.monotonic())
-        health.last_frame_s = time_s
-        health.clock, health.clock_error_s, health.drift_ppm = clock.kind, clock.error_s, clock.drift_ppm
-        if clock.jumps != health.clock_jumps:
-            log.warning("camera %s: its clock jumped; corrected", self.camera_id)
-            health.clock_jumps = clock.jumps
+    def _arrived(self) -> None:
+        self._frame_index += 1
+        self._seen = time.monotonic()
+        self._meter.count(self._frame_index + 1, self._seen)
+        if self._state != "live":
+            if self._state == "lost":
+                log.info("camera %s: the stream is back", self.camera_id)
+            self._state = "live"
+        self._tell_of_the_clock()
 
-    def _refuse_dead_picture(self) -> None:
-        if self.health.state in ("frozen", "black") and self._camera.live.reopen_frozen:
-            raise OSError(f"the picture is {self.health.state} for {self._camera.live.freeze_s:g} s")
+    def _tell_of_the_clock(self) -> None:
+        clock = self._clock
+        if clock.jumps != self._jumps_told:
+            self._jumps_told = clock.jumps
+            log.warning("camera %s: its clock jumped; its times are corrected", self.camera_id)
+        if not self._is_drift_told and self._frame_index % 256 == 0 and abs(clock.drift_ppm) > DRIFT_PPM:
+            self._is_drift_told = True
+            log.warning("camera %s: its clock drifts by %.0f ppm", self.camera_id, clock.drift_ppm)
+
+    def _sized(self, image: Image) -> Image:
+        """The picture in the size of the camera's first one, which regions, calibration and tracks count on."""
+        height, width = image.shape[:2]
+        if self._size is None:
+            self._size = width, height
+            self.info = SourceInfo(width, height, self.info.fps, None, is_live=True)
+        if (width, height) == self._size:
+            return image
+        return np.asarray(cv2.resize(image, self._size, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+
+    def _look(self, image: Image) -> None:
+        before = self._watchdog.state
+        state = self._watchdog.look(image, time.monotonic())
+        if state != before:
+            told = "shows something again" if state == "live" else f"the picture is {state}"
+            log.warning("camera %s: %s", self.camera_id, told)
+
+    # -- from outside
+
+    @property
+    def frames_skipped(self) -> int:
+        """Pictures that could not be decoded, over all connections."""
+        stream = self._stream
+        return self._skipped_before + (stream.frames_skipped if stream is not None else 0)
+
+    def health(self) -> CameraHealth:
+        """What the source itself knows; the reader adds what became of its frames."""
+        now, clock = time.monotonic(), self._clock
+        width, height = self._size or (0, 0)
+        return CameraHealth(
+            camera_id=self.camera_id,
+            state="ended" if self._closed.is_set() else self._state,
+            picture=self._watchdog.state,
+            frames_in=self._frame_index + 1,
+            frames_dropped=self.frames_shed,
+            frames_skipped=self.frames_skipped,
+            reconnects=self._reconnects,
+            silent_s=now - self._seen,
+            fps_in=self._meter.per_second(now),
+            width=width,
+            height=height,
+            clock_kind=clock.kind,
+            clock_error_s=clock.error_s,
+            clock_jumps=clock.jumps,
+            drift_ppm=clock.drift_ppm,
+            last_error=self._last_error,
+        )
 
     def close(self) -> None:
         self._closed.set()
 
 
-def _location(source: str) -> tuple[str, str | None]:
-    """FFmpeg's name and input format of a source: devices need their format named."""
-    return (source, "v4l2") if source.startswith("/dev/video") else (source, None)
-
-
-def _producer_time_s(packet: Any) -> float | None:
-    """Wall clock of the camera for this packet (FFmpeg's AVProducerReferenceTime, microseconds), or None."""
-    if not packet.has_sidedata("prft"):
-        return None
-    microseconds, _flags = PRFT.unpack_from(bytes(packet.get_sidedata("prft")))
-    return float(microseconds) / 1e6
+def site_now_s() -> float:
+    """The present on the clock that live frames are stamped by."""
+    return SITE_CLOCK.now_s()

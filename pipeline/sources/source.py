@@ -41,8 +41,12 @@ class Source(Protocol):
 
     camera_id: str
     info: SourceInfo
-    frames_skipped: int
-    truncated: bool
+
+    @property
+    def frames_skipped(self) -> int: ...
+
+    @property
+    def truncated(self) -> bool: ...
 
     def __iter__(self) -> Iterator[Frame]: ...
 

@@ -1,20 +1,25 @@
 """When was this frame of a live stream taken? The camera's own clock where it gives one, arrival otherwise.
 
-An RTSP camera's RTCP sender reports tie its media clock to its wall clock; FFmpeg hands that on as each packet's
-producer reference time. Cameras' wall clocks are often wrong, so they are held against arrival: a constant error,
-a jump or a drift is measured, reported and taken out. Without reports the media clock is tied to arrival by the
-fastest packets, which waited least in the network (the minimum filter of RFC 5905, section 10).
+An RTSP camera's RTCP sender reports tie its media clock to its wall clock (RFC 3550, section 6.4.1). Cameras' wall clocks
+are often wrong, so they are held against arrival: a constant error, a jump or a drift is measured, reported and, where it
+is too large, taken out. Without reports the media clock is tied to arrival by the fastest packets, which waited
+least in the network (the minimum filter of RFC 5905, section 10).
 """
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 
-ClockKind = Literal["rtcp", "arrival"]
+from pipeline.sources.health import ClockKind
+
+FLOOR_S = 60
+DRIFT_S = 600
+LEAST_DRIFT_S = 60
+PROOF_S = 3.0
+"""A stream that is late by more than a jump for so long has been set back; for less, the network was slow."""
 
 
 @dataclass(slots=True)
@@ -24,18 +29,21 @@ class StreamClock:
     Attributes:
         latency_s: how long a frame takes from the lens to us where the stream does not say.
         max_error_s: a camera clock further from arrival than this is wrong and is corrected by the difference.
-        jump_s: a step of the difference by more than this is a jump of the camera's clock.
-        window_s: seconds of packets the minimum filter and the drift look back on.
+        jump_s: a step by more than this is a jump of the camera's clock.
+        kind: where the times come from.
+        error_s: how far the camera's clock is ahead of ours, arrival and ``latency_s`` taken as the truth.
+        is_corrected: whether that error is being taken out.
     """
 
     latency_s: float = 0.0
     max_error_s: float = 2.0
     jump_s: float = 0.5
-    window_s: float = 60.0
     kind: ClockKind = "arrival"
     error_s: float = 0.0
+    is_corrected: bool = False
     jumps: int = 0
-    _delays: deque[tuple[float, float]] = field(default_factory=deque)
+    _camera_minus_media_s: float | None = None
+    _delays: Delays = field(default_factory=lambda: Delays())
     _last_s: float = float("-inf")
 
     def site_time_s(self, media_s: float, arrival_s: float, camera_s: float | None) -> float:
@@ -46,48 +54,98 @@ class StreamClock:
             arrival_s: host time right after the read, epoch seconds.
             camera_s: the camera's wall clock for this frame, epoch seconds, where it reported one.
         """
-        kind: ClockKind = "arrival" if camera_s is None else "rtcp"
-        if kind != self.kind:
-            self._delays.clear()
-            self.kind = kind
-        stamp_s = media_s if camera_s is None else camera_s
-        delay_s = self._least_delay(arrival_s, arrival_s - stamp_s)
-        time_s = stamp_s + self._correction(delay_s)
+        if camera_s is not None:
+            self._report(camera_s - media_s)
+        stamp_s = media_s + (self._camera_minus_media_s or 0.0)
+        self._hold_against(arrival_s, arrival_s - stamp_s)
+        time_s = stamp_s + self._correction()
         # A camera that stands still or steps back must not turn time round.
         self._last_s = max(time_s, self._last_s + 1e-3)
         return self._last_s
 
-    def _least_delay(self, arrival_s: float, delay_s: float) -> float:
-        """The smallest recent difference between arrival and stamp; a jump of the stamps starts afresh."""
-        if self._delays and abs(delay_s - self._floor()) > self.jump_s + self._spread():
-            self.jumps += 1
+    def _report(self, camera_minus_media_s: float) -> None:
+        """A sender report: the camera's wall clock against its media clock, which only a jump changes by much."""
+        before_s = self._camera_minus_media_s
+        self._camera_minus_media_s = camera_minus_media_s
+        if before_s is None:
+            self.kind = "rtcp"
             self._delays.clear()
-        self._delays.append((arrival_s, delay_s))
-        while arrival_s - self._delays[0][0] > self.window_s:
-            self._delays.popleft()
-        return self._floor()
+        elif abs(camera_minus_media_s - before_s) > self.jump_s:
+            self._jumped()
 
-    def _floor(self) -> float:
-        return min(delay for _, delay in self._delays)
+    def _hold_against(self, arrival_s: float, delay_s: float) -> None:
+        floor_s = self._delays.floor_s
+        if delay_s < floor_s - self.jump_s and floor_s < float("inf"):
+            # Soon after the start it is only the backlog of a new connection running dry.
+            self.jumps += self._delays.span_s > PROOF_S
+            self._delays.clear()
+        self._delays.add(arrival_s, delay_s)
+        if self._delays.latest_s(PROOF_S) > self._delays.floor_s + self.jump_s:
+            self._jumped()
+            self._delays.add(arrival_s, delay_s)
 
-    def _spread(self) -> float:
-        """How much later than the fastest packet packets have come: network jitter is not a jump."""
-        return max(delay for _, delay in self._delays) - self._floor()
+    def _jumped(self) -> None:
+        self.jumps += 1
+        self._delays.clear()
 
-    def _correction(self, delay_s: float) -> float:
+    def _correction(self) -> float:
+        """Seconds to add to the camera's times."""
+        delay_s = self._delays.floor_s
         if self.kind == "arrival":
             return delay_s - self.latency_s
         self.error_s = self.latency_s - delay_s
-        return delay_s - self.latency_s if abs(self.error_s) > self.max_error_s else 0.0
+        # Once taken out, an error stays out until it is clearly gone: no stepping to and fro at the limit.
+        limit_s = self.max_error_s / 2 if self.is_corrected else self.max_error_s
+        self.is_corrected = abs(self.error_s) > limit_s
+        return -self.error_s if self.is_corrected else 0.0
 
     @property
     def drift_ppm(self) -> float:
-        """How much faster (+) than ours the stream's clock runs, in parts per million, over the window."""
-        if len(self._delays) < 50:
-            return 0.0
-        arrival_s, delay_s = np.array(self._delays).T
-        return float(-1e6 * np.polyfit(arrival_s - arrival_s[0], delay_s, 1)[0])
+        """How much faster (+) than ours the stream's clock runs, parts per million; 0 until it can be told."""
+        return -1e6 * self._delays.slope()
 
     def restart(self) -> None:
         """A new connection: its media clock has nothing to do with the last one's."""
         self._delays.clear()
+        self._camera_minus_media_s = None
+        self.kind = "arrival"
+
+
+class Delays:
+    """Differences between arrival and stamp: the smallest of every second, for ten minutes."""
+
+    def __init__(self) -> None:
+        self._seconds: deque[tuple[float, float]] = deque(maxlen=DRIFT_S)
+        self.floor_s = float("inf")
+
+    @property
+    def span_s(self) -> float:
+        """From the first second remembered to the last."""
+        return self._seconds[-1][0] - self._seconds[0][0] if self._seconds else 0.0
+
+    def add(self, arrival_s: float, delay_s: float) -> None:
+        second_s = float(np.floor(arrival_s))
+        if self._seconds and self._seconds[-1][0] >= second_s:
+            self._seconds[-1] = (self._seconds[-1][0], min(self._seconds[-1][1], delay_s))
+            self.floor_s = min(self.floor_s, delay_s)
+            return
+        self._seconds.append((second_s, delay_s))
+        self.floor_s = self.latest_s(FLOOR_S)
+
+    def latest_s(self, window_s: float) -> float:
+        """The smallest of the last ``window_s`` seconds; -inf while there is no older second to hold it against."""
+        last_s = self._seconds[-1][0]
+        if window_s < FLOOR_S and self.span_s <= window_s:
+            return float("-inf")
+        return min(delay_s for second_s, delay_s in self._seconds if second_s > last_s - window_s)
+
+    def slope(self) -> float:
+        """Seconds per second by which the delay grows: least squares; 0 within the first minute."""
+        seconds = np.asarray(tuple(self._seconds))
+        if len(seconds) < 2 or seconds[-1, 0] - seconds[0, 0] < LEAST_DRIFT_S:
+            return 0.0
+        return float(np.polyfit(seconds[:, 0] - seconds[0, 0], seconds[:, 1], 1)[0])
+
+    def clear(self) -> None:
+        self._seconds.clear()
+        self.floor_s = float("inf")

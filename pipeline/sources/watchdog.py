@@ -1,45 +1,69 @@
-"""Does a live stream still show something? Tells a frozen or black picture from a living one."""
+"""Does a live stream still show something new? Tells a frozen or black picture from a living one."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections import deque
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from pipeline.packets import Image
+from pipeline.sources.health import PictureState
 
-PictureState = Literal["live", "frozen", "black"]
 THUMBNAIL = (32, 18)
-BLACK_LEVEL = 8.0
+BLACK_LEVEL = 24
+REMEMBERED = 512
+MAX_PATIENCE = 64.0
 
 
-@dataclass(slots=True)
 class PictureWatchdog:
     """Looks at a thumbnail of every frame.
 
-    A picture that has not changed at all for ``freeze_s`` is frozen: even a still scene has sensor and coding noise,
-    a stuck encoder has none. One that is darker than ``BLACK_LEVEL`` of 255 everywhere for as long is black.
+    A picture is news if its thumbnail was not among the last ones: even a still scene has sensor noise, while a stuck
+    camera repeats itself, group of pictures by group of pictures. Without news for ``freeze_s`` it is frozen; with no
+    cell brighter than ``BLACK_LEVEL`` of 255 for as long it is black.
+
+    Scenes as still or as dark exist. Each time that opening the stream again changes nothing, the watchdog waits twice
+    as long before it asks for that again, at most 64 times ``freeze_s``.
+
+    Attributes:
+        state: of the picture; stays frozen or black over a reopening until there is something to be seen.
     """
 
-    freeze_s: float = 10.0
-    _last: npt.NDArray[np.uint8] | None = None
-    _changed_s: float = 0.0
-    _lit_s: float = 0.0
+    def __init__(self, freeze_s: float) -> None:
+        self.state: PictureState = "live"
+        self._freeze_s = freeze_s
+        self._patience = 1.0
+        self._known: deque[int] = deque(maxlen=REMEMBERED)
+        self._news_s: float | None = None
+        self._lit_s: float | None = None
 
     def look(self, image: Image, time_s: float) -> PictureState:
         """State after this frame; ``time_s`` from any steady clock."""
         thumbnail = cv2.resize(image, THUMBNAIL, interpolation=cv2.INTER_AREA)
-        if self._last is None or not np.array_equal(thumbnail, self._last):
-            self._changed_s = time_s
-        if self._last is None or thumbnail.max() > BLACK_LEVEL:
-            self._lit_s = time_s
-        self._last = np.asarray(thumbnail, dtype=np.uint8)
-        if time_s - self._lit_s >= self.freeze_s:
-            return "black"
-        return "frozen" if time_s - self._changed_s >= self.freeze_s else "live"
+        fingerprint, is_lit = hash(thumbnail.tobytes()), int(np.max(thumbnail)) > BLACK_LEVEL
+        is_news = fingerprint not in self._known
+        if is_news:
+            self._known.append(fingerprint)
+        self._news_s = time_s if is_news or self._news_s is None else self._news_s
+        self._lit_s = time_s if is_lit or self._lit_s is None else self._lit_s
+        if is_news and is_lit:
+            self.state, self._patience = "live", 1.0
+        elif time_s - self._lit_s >= self._freeze_s:
+            self.state = "black"
+        elif time_s - self._news_s >= self._freeze_s:
+            self.state = "frozen"
+        return self.state
 
-    def restart(self) -> None:
-        self._last = None
+    def wants_reopening(self, time_s: float) -> bool:
+        """Whether nothing new was seen for so long that opening the stream again is worth a try."""
+        if self.state == "live" or self._news_s is None or self._lit_s is None:
+            return False
+        since_s = self._lit_s if self.state == "black" else self._news_s
+        return time_s - since_s >= self._freeze_s * self._patience
+
+    def restart(self, *, asked_for: bool) -> None:
+        """The stream was opened again; ``asked_for``: because this watchdog wanted it."""
+        self._news_s = self._lit_s = None
+        if asked_for:
+            self._patience = min(2 * self._patience, MAX_PATIENCE)

@@ -35,6 +35,14 @@ class TrackStage:
         tracker = self._trackers.pop(camera_id, None)
         return [] if tracker is None else [_nothing_seen(self._last.pop(camera_id), tracker.flush())]
 
+    def silent(self, camera_id: str, time_s: float) -> list[TrackedFrame]:
+        """End the tracks of a camera that gave nothing until ``time_s``, once they could not go on anyway."""
+        last = self._last.get(camera_id)
+        if last is None or time_s - last.timestamp_s <= self._config.max_lost_s:
+            return []
+        ended = self._trackers[camera_id].flush()
+        return [_nothing_seen(FrameRef(camera_id, last.frame_index, time_s), ended)] if ended else []
+
     def flush(self) -> list[TrackedFrame]:
         return [tracked for camera_id in sorted(self._trackers) for tracked in self.end(camera_id)]
 
