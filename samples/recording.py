@@ -16,7 +16,8 @@ import numpy.typing as npt
 import yaml
 
 from samples.cameras import write_calibration
-from samples.plan import SiteCamera
+from samples.plan import Site, SiteCamera
+from samples.reidset import sie_row
 from samples.render.renderer import Renderer
 from samples.response import Sensor, kept_frames
 from samples.scenarios import Scenario, scenario
@@ -149,7 +150,7 @@ def write_config(staged: Scenario, out: Path) -> None:
     """``config.yaml`` for ``python -m pipeline run``; the weights are named relative to it."""
     weights = Path(os.path.relpath(WEIGHTS, out.resolve()))
     config: dict[str, Any] = {
-        "cameras": [_camera_config(camera) for camera in staged.site.cameras],
+        "cameras": [_camera_config(staged.site, camera) for camera in staged.site.cameras],
         "detector": {
             "backend": "ultralytics",
             "weights": str(weights / "detector-synthetic.pt"),
@@ -162,13 +163,14 @@ def write_config(staged: Scenario, out: Path) -> None:
     (out / "config.yaml").write_text(header + yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
 
 
-def _camera_config(site_camera: SiteCamera) -> dict[str, Any]:
+def _camera_config(site: Site, site_camera: SiteCamera) -> dict[str, Any]:
     name = site_camera.camera_id
+    row = sie_row(site, name)
     return {
         "id": name,
         "source": f"clips/{name}.mp4",
         "start_time": SITE_START,
         "start_offset_s": site_camera.start_s,
         "calibration": f"calibration/{name}.json",
-        "sie": "mean",
+        "sie": "mean" if row is None else row,
     }

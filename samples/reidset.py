@@ -33,6 +33,7 @@ PER_FRAME = 12
 MIN_CROP_VISIBLE = 0.4
 MIN_CROP_HEIGHT_PX = 36.0
 MAX_CAMERAS = 9
+CAMPUS_CAMERAS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +91,17 @@ def _cast(plan: ReidSetPlan) -> list[tuple[int, PersonAppearance]]:
 
 
 def _camera_of(plan: ReidSetPlan, number: int) -> tuple[Site, SiteCamera]:
-    if number < 4:
+    if number < CAMPUS_CAMERAS:
         site = campus()
         return site, site.cameras[number]
     site = random_yard(plan.seed * 31 + number // 2, 2, prefix=f"yard{number // 2}-")
     return site, site.cameras[number % 2]
+
+
+def sie_row(site: Site, camera_id: str) -> int | None:
+    """Row of a network trained on such a set that belongs to a camera; None for a camera no set has."""
+    names = [camera.camera_id for camera in site.cameras[:CAMPUS_CAMERAS]]
+    return names.index(camera_id) if site.name == campus().name and camera_id in names else None
 
 
 def _render_camera(job: tuple[ReidSetPlan, int, Path]) -> dict[str, int]:
