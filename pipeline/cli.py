@@ -20,6 +20,10 @@ app = typer.Typer(
 )
 weights = typer.Typer(no_args_is_help=True, help="Networks by name: list, get NAME, where NAME.")
 app.add_typer(weights, name="weights")
+calibrate = typer.Typer(
+    no_args_is_help=True, help="Cosine threshold, floor plane and clocks from your own footage."
+)
+app.add_typer(calibrate, name="calibrate")
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML configuration.")]
 TrackerFile = Annotated[
@@ -172,6 +176,63 @@ def track_bench(
     from pipeline.commands.bench_tracking import main as benched
 
     benched(folder, tracker=tracker, json_path=json)
+
+
+@calibrate.command("threshold")
+def calibrate_threshold(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run that saved embeddings.")],
+    picture: Annotated[
+        Optional[Path], typer.Option(help="PNG of the histograms; threshold.png in DIR if not given.")  # noqa: UP045
+    ] = None,
+    json: Annotated[Optional[Path], typer.Option(help="Also write the numbers here.")] = None,  # noqa: UP045
+) -> None:
+    """Suggest max_cosine_distance from unlabelled footage, with expected error rates."""
+    from rich.console import Console
+
+    from pipeline.commands.calibrate_threshold import calibrate_threshold as calibrated
+
+    calibrated(folder, picture, json, Console())
+
+
+@calibrate.command("homography")
+def calibrate_homography(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="Point pairs u_px,v_px,x_m,y_m (CSV, YAML, JSON), a known calibration (JSON, YAML, MAT), "
+            "or a picture or video to click on.",
+        ),
+    ],
+    output: Annotated[Optional[Path], typer.Option(help="YAML for cameras[].calibration.")] = None,  # noqa: UP045
+    check: Annotated[
+        Optional[Path], typer.Option(help="Point pairs to hold the calibration against.")  # noqa: UP045
+    ] = None,
+    frame: Annotated[
+        Optional[Path], typer.Option(help="Picture or video to draw the floor's grid into.")  # noqa: UP045
+    ] = None,
+) -> None:
+    """Find a camera's floor plane, with residuals in metres."""
+    from rich.console import Console
+
+    from pipeline.commands.calibrate_homography import calibrate_homography as calibrated
+
+    calibrated(source, output, check, frame, Console())
+
+
+@calibrate.command("sync")
+def calibrate_sync(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run with calibrated cameras.")],
+    reference: Annotated[Optional[str], typer.Option(help="Camera whose clock is right.")] = None,  # noqa: UP045
+    max_offset_s: Annotated[float, typer.Option(help="How far clocks may be off.")] = 5.0,
+    json: Annotated[Optional[Path], typer.Option(help="Also write the numbers here.")] = None,  # noqa: UP045
+) -> None:
+    """Check every camera's clock: offset, drift, true frame rate."""
+    from rich.console import Console
+
+    from pipeline.commands.calibrate_sync import calibrate_sync as calibrated
+
+    calibrated(folder, reference, max_offset_s, json, Console())
 
 
 @weights.command("list")

@@ -16,7 +16,15 @@ import numpy as np
 import numpy.typing as npt
 import scipy.optimize
 
-__all__ = ["Calibration", "HomographyFit", "calibration_from_dict", "fit_homography", "foot_points"]
+__all__ = [
+    "Calibration",
+    "HomographyFit",
+    "LeftOut",
+    "calibration_from_dict",
+    "fit_homography",
+    "foot_points",
+    "left_out",
+]
 
 Array = npt.NDArray[np.float64]
 
@@ -233,6 +241,42 @@ def fit_homography(image_px: npt.ArrayLike, ground_m: npt.ArrayLike) -> Homograp
     residual_m = np.linalg.norm(_apply(start, image) - ground, axis=1)
     residual_px = np.linalg.norm(_apply(np.linalg.inv(start), ground) - image, axis=1)
     return HomographyFit(_facing(start, image), residual_m, residual_px)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LeftOut:
+    """What each of N >= 5 pairs says of the others, and they of it.
+
+    Attributes:
+        residual_m: ``(N,)`` how far off each pair is when the others alone make the homography: unlike the residuals
+            of the fit, which four points always bring to zero, it says what to expect of a place that was not given.
+        rest_m: ``(N,)`` root mean square residual of those others. NaN in both where the others lie on one line.
+    """
+
+    residual_m: Array
+    rest_m: Array
+
+    def suspect(self) -> int | None:
+        """The pair without which the others agree, where there is just one; five pairs cannot tell."""
+        if len(self.rest_m) < 6 or np.isnan(self.rest_m).all():
+            return None
+        best, second = np.sort(self.rest_m[np.isfinite(self.rest_m)])[:2]
+        return int(np.nanargmin(self.rest_m)) if second > 3 * best + 0.02 else None
+
+
+def left_out(image_px: npt.ArrayLike, ground_m: npt.ArrayLike) -> LeftOut:
+    """Hold each pair of ``(N, 2)`` px and ``(N, 2)`` metres against the homography of the others."""
+    image, ground = np.asarray(image_px, np.float64), np.asarray(ground_m, np.float64)
+    residual, rest = np.full(len(image), np.nan), np.full(len(image), np.nan)
+    for row in range(len(image)):
+        others = np.arange(len(image)) != row
+        try:
+            fit = fit_homography(image[others], ground[others])
+        except ValueError:
+            continue
+        residual[row] = np.linalg.norm(_apply(fit.image_to_ground, image[[row]]) - ground[row])
+        rest[row] = np.sqrt(np.mean(np.square(fit.residual_m)))
+    return LeftOut(residual, rest)
 
 
 def _direct_linear(image: Array, ground: Array) -> Array:

@@ -59,6 +59,7 @@ class ThresholdReport:
 def suggest_threshold(
     tracklets: Sequence[Tracklet],
     *,
+    class_group: IntArray | None = None,
     max_prototypes: int = 4,
     max_ground_distance_m: float = 0.75,
     max_false_accept: float = 0.01,
@@ -71,7 +72,7 @@ def suggest_threshold(
 
     Args:
         tracklets: with embeddings; ``ground_xy`` adds pairs of overlapping views.
-        max_prototypes: as in association.
+        class_group, max_prototypes: as in association.
         max_ground_distance_m: two views this close, and no other tracklet of either camera twice as close,
             show one identity.
         max_false_accept: see above.
@@ -80,7 +81,7 @@ def suggest_threshold(
         ValueError: too few tracklets at one time in one camera to know what different looks like.
     """
     usable = [t for t in tracklets if len(t.embeddings)]
-    table = SketchTable.of([sketch_of(t, max_prototypes) for t in _in_order(usable)])
+    table = SketchTable.of([sketch_of(t, max_prototypes, class_group) for t in _in_order(usable)])
     within = _halves(usable, max_prototypes)
     different = _simultaneous(table)
     across = _same_place(table, max_ground_distance_m)

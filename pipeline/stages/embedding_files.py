@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,16 @@ class StoredCrop:
     """One embedded crop: its box px, quality in (0, 1] and ``(D,)`` unit embedding."""
 
     xyxy: FloatArray
+    quality: float
+    embedding: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrackletCrop:
+    """One embedded crop as a member of its tracklet."""
+
+    local_id: int
+    time_s: float
     quality: float
     embedding: FloatArray
 
@@ -84,26 +96,52 @@ def read_embeddings(path: Path) -> dict[int, list[StoredCrop]]:
         SourceError: the file is missing or broken; the message names file and line.
     """
     crops: dict[int, list[StoredCrop]] = {}
+    for place, record in _records(path):
+        with _naming(place):
+            box, quality = np.asarray(record["box"], dtype=np.float32), float(record["quality"])
+            crop = StoredCrop(box, quality, _unpacked(record["embedding"]))
+            crops.setdefault(int(record["frame"]), []).append(crop)
+    return crops
+
+
+def read_tracklet_crops(path: Path) -> Iterator[TrackletCrop]:
+    """The crops of one camera with the tracklets they were cut from.
+
+    Raises:
+        SourceError: the file is missing or broken; the message names file and line.
+    """
+    for place, record in _records(path):
+        with _naming(place):
+            moment = int(record["tracklet"]), float(record["time_s"]), float(record["quality"])
+            crop = TrackletCrop(*moment, _unpacked(record["embedding"]))
+        yield crop
+
+
+def _unpacked(text: str) -> FloatArray:
+    return np.frombuffer(base64.b64decode(text), dtype="<f4").astype(np.float32)
+
+
+def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Place and content of every line after the header."""
     try:
         with path.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
                 if not line.endswith("\n"):
                     break  # torn by a crash
-                _add(crops, path, number, line)
+                with _naming(f"{path}:{number}"):
+                    record = json.loads(line)
+                    if number == 1 and record.get("format") != FORMAT:
+                        raise ValueError(f"expected format {FORMAT}, found {record.get('format')!r}")
+                if number > 1:
+                    yield f"{path}:{number}", record
     except OSError as error:
         raise SourceError(f"{path}: cannot read stored embeddings: {error.strerror}") from error
-    return crops
 
 
-def _add(crops: dict[int, list[StoredCrop]], path: Path, number: int, line: str) -> None:
+@contextmanager
+def _naming(place: str) -> Iterator[None]:
+    """Say where a line is broken."""
     try:
-        record = json.loads(line)
-        if number == 1:
-            if record.get("format") != FORMAT:
-                raise ValueError(f"expected format {FORMAT}, found {record.get('format')!r}")
-            return
-        embedding = np.frombuffer(base64.b64decode(record["embedding"]), dtype="<f4").astype(np.float32)
-        crop = StoredCrop(np.asarray(record["box"], dtype=np.float32), float(record["quality"]), embedding)
-        crops.setdefault(int(record["frame"]), []).append(crop)
+        yield
     except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise SourceError(f"{path}:{number}: {error}") from error
+        raise SourceError(f"{place}: {error}") from error
