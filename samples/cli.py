@@ -86,7 +86,10 @@ def _reid_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--test", type=int, default=100, help="query and gallery identities (default 100)")
     parser.add_argument("--crops", type=int, default=40, help="crops per identity, about (default 40)")
     parser.add_argument(
-        "--cameras", type=int, default=8, help="2..9; the first four are the campus's (default 8)"
+        "--cameras", type=int, default=8, help="2..9; the first four are the known place's (default 8)"
+    )
+    parser.add_argument(
+        "--kind", choices=("people", "vehicles"), default="people", help="who is in it (default people)"
     )
     parser.set_defaults(run=_reid_set)
 
@@ -117,7 +120,7 @@ def _stream(options: argparse.Namespace) -> None:
 def _reid_set(options: argparse.Namespace) -> None:
     from samples.reidset import ReidSetPlan, render_reid_set
 
-    plan = ReidSetPlan(options.seed, options.train, options.test, options.crops, options.cameras)
+    plan = ReidSetPlan(options.seed, options.train, options.test, options.crops, options.cameras, options.kind)
     print(f"wrote {options.out}: {render_reid_set(plan, options.out, options.workers)}")
 
 

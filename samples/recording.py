@@ -17,7 +17,7 @@ import yaml
 
 from samples.cameras import write_calibration
 from samples.plan import Site, SiteCamera
-from samples.reidset import sie_row
+from samples.reidset import Kind, sie_row
 from samples.render.renderer import Renderer
 from samples.response import Sensor, kept_frames
 from samples.scenarios import Scenario, scenario
@@ -28,6 +28,10 @@ from samples.world import World
 Image = npt.NDArray[np.uint8]
 DROP_BLOCK = 4096
 WEIGHTS = Path(__file__).resolve().parent / "weights"
+EMBEDDERS: dict[Kind, str] = {
+    "people": "transreid-synthetic.safetensors",
+    "vehicles": "transreid-synthetic.safetensors",
+}
 SITE_START = "2026-01-01T12:00:00Z"
 
 
@@ -149,23 +153,24 @@ def stream(
 def write_config(staged: Scenario, out: Path) -> None:
     """``config.yaml`` for ``python -m pipeline run``; the weights are named relative to it."""
     weights = Path(os.path.relpath(WEIGHTS, out.resolve()))
+    kind: Kind = "vehicles" if "car" in staged.classes else "people"
     config: dict[str, Any] = {
-        "cameras": [_camera_config(staged.site, camera) for camera in staged.site.cameras],
+        "cameras": [_camera_config(kind, staged.site, camera) for camera in staged.site.cameras],
         "detector": {
             "backend": "ultralytics",
             "weights": str(weights / "detector-synthetic.pt"),
             "classes": list(staged.classes),
         },
-        "embedder": {"backend": "torch", "weights": str(weights / "transreid-synthetic.safetensors")},
+        "embedder": {"backend": "torch", "weights": str(weights / EMBEDDERS[kind])},
         "output": {"folder": "out"},
     }  # fmt: skip
     header = f"# Scenario {staged.name}, seed {staged.seed}, made by `python -m samples render`.\n"
     (out / "config.yaml").write_text(header + yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
 
 
-def _camera_config(site: Site, site_camera: SiteCamera) -> dict[str, Any]:
+def _camera_config(kind: Kind, site: Site, site_camera: SiteCamera) -> dict[str, Any]:
     name = site_camera.camera_id
-    row = sie_row(site, name)
+    row = sie_row(kind, site, name)
     return {
         "id": name,
         "source": f"clips/{name}.mp4",

@@ -2,7 +2,8 @@
 
 ``0002_c1s1_000451_03_v2.jpg`` is identity 2, camera 1, sequence 1, frame 451, crop 3 of the frame, view 2. Views are the
 heading relative to the camera in ``VIEWS`` equal parts: 0 faces the camera, then counter-clockwise seen from above.
-Cameras 1 to 4 are the campus's own, the others hang in yards made for this set; every one keeps its response.
+Cameras 1 to 4 are those of the known place (people: the campus, vehicles: the junction), the others hang in yards made
+for this set; every one keeps its response.
 """
 
 from __future__ import annotations
@@ -12,28 +13,32 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from samples.appearance import people
+from samples.appearance import cars, people
 from samples.campus import campus
+from samples.junction import junction
 from samples.navigation import Navigation
 from samples.plan import Site, SiteCamera
 from samples.render.renderer import Renderer
 from samples.response import Sensor
 from samples.staging import Stage
-from samples.types import ActorView, Camera, PersonAppearance
+from samples.types import ActorState, ActorView, Camera, CarAppearance, PersonAppearance
 from samples.yard import random_yard
 
 Image = npt.NDArray[np.uint8]
+Kind = Literal["people", "vehicles"]
+Cast = list[tuple[int, PersonAppearance]] | list[tuple[int, CarAppearance]]
 VIEWS = 4
-PER_FRAME = 12
+PER_FRAME = {"people": 12, "vehicles": 7}
 MIN_CROP_VISIBLE = 0.4
-MIN_CROP_HEIGHT_PX = 36.0
+MIN_CROP_SIZE_PX = {"people": (10.0, 36.0), "vehicles": (30.0, 20.0)}
 MAX_CAMERAS = 9
-CAMPUS_CAMERAS = 4
+KNOWN_CAMERAS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,7 @@ class ReidSetPlan:
     test: int = 100
     crops: int = 40
     cameras: int = 8
+    kind: Kind = "people"
     lookalikes: float = 0.12
 
     def __post_init__(self) -> None:
@@ -83,25 +89,30 @@ def render_reid_set(plan: ReidSetPlan, out: Path, workers: int = 2) -> dict[str,
     return total
 
 
-def _cast(plan: ReidSetPlan) -> list[tuple[int, PersonAppearance]]:
-    """Training and test people are drawn apart, so that look-alikes of test people are test people."""
-    train = people(plan.seed, plan.train, plan.lookalikes)
-    test = people(plan.seed + 1_000_003, plan.test, plan.lookalikes)
-    return list(enumerate(train + test, 1))
+def _cast(plan: ReidSetPlan) -> Cast:
+    """Training and test identities are drawn apart, so that look-alikes of the tested are tested ones."""
+    drawn = people if plan.kind == "people" else cars
+    train = drawn(plan.seed, plan.train, plan.lookalikes)
+    test = drawn(plan.seed + 1_000_003, plan.test, plan.lookalikes)
+    return list(enumerate([*train, *test], 1))  # type: ignore[arg-type]
+
+
+def _known_place(kind: Kind) -> Site:
+    return campus() if kind == "people" else junction()
 
 
 def _camera_of(plan: ReidSetPlan, number: int) -> tuple[Site, SiteCamera]:
-    if number < CAMPUS_CAMERAS:
-        site = campus()
+    if number < KNOWN_CAMERAS:
+        site = _known_place(plan.kind)
         return site, site.cameras[number]
     site = random_yard(plan.seed * 31 + number // 2, 2, prefix=f"yard{number // 2}-")
     return site, site.cameras[number % 2]
 
 
-def sie_row(site: Site, camera_id: str) -> int | None:
+def sie_row(kind: Kind, site: Site, camera_id: str) -> int | None:
     """Row of a network trained on such a set that belongs to a camera; None for a camera no set has."""
-    names = [camera.camera_id for camera in site.cameras[:CAMPUS_CAMERAS]]
-    return names.index(camera_id) if site.name == campus().name and camera_id in names else None
+    names = [camera.camera_id for camera in site.cameras[:KNOWN_CAMERAS]]
+    return names.index(camera_id) if site.name == _known_place(kind).name and camera_id in names else None
 
 
 def _render_camera(job: tuple[ReidSetPlan, int, Path]) -> dict[str, int]:
@@ -128,24 +139,31 @@ def _frames(plan: ReidSetPlan, number: int) -> Iterator[list[_Crop]]:
     renderer = Renderer(site.plan, site_camera.camera, plan.seed)
     sensor = Sensor(site_camera.response, site_camera.camera_id, plan.seed, site_camera.camera.size)
     rng = np.random.default_rng([plan.seed, 401, number])
-    cast, frame = _cast(plan), 0
+    cast, frame, share = _cast(plan), 0, PER_FRAME[plan.kind]
     for _ in range(round(1.2 * plan.crops / plan.cameras)):
         order = rng.permutation(len(cast))
-        for start in range(0, len(order), PER_FRAME):
-            states = stage.people([cast[i] for i in order[start : start + PER_FRAME]], rng, cluster=0.35)
+        for start in range(0, len(order), share):
+            states = _staged(stage, [cast[i] for i in order[start : start + share]], plan.kind, rng)
             rendered = renderer.render(states)
             image = compressed(sensor.expose(rendered.image, frame), rng)
             frame += 1
             yield [
                 _Crop(view.actor_id, relative_view(view, site_camera.camera), _cut(image, view, rng))
                 for view in rendered.views
-                if _is_usable(view)
+                if _is_usable(view, MIN_CROP_SIZE_PX[plan.kind])
             ]
 
 
-def _is_usable(view: ActorView) -> bool:
+def _staged(stage: Stage, looks: Cast, kind: Kind, rng: np.random.Generator) -> list[ActorState]:
+    if kind == "people":
+        return stage.people(looks, rng, cluster=0.35)  # type: ignore[arg-type]
+    return stage.vehicles(looks, rng)  # type: ignore[arg-type]
+
+
+def _is_usable(view: ActorView, min_size_px: tuple[float, float]) -> bool:
     x0, y0, x1, y1 = view.box_xyxy
-    return view.visible_fraction >= MIN_CROP_VISIBLE and y1 - y0 >= MIN_CROP_HEIGHT_PX and x1 - x0 >= 10
+    wide, high = x1 - x0 >= min_size_px[0], y1 - y0 >= min_size_px[1]
+    return view.visible_fraction >= MIN_CROP_VISIBLE and bool(wide and high)
 
 
 def compressed(image: Image, rng: np.random.Generator) -> Image:
