@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -27,6 +28,8 @@ from pipeline.stages.embed import AppearanceStage, EmbedStage, NoEmbeddings, Rep
 from pipeline.stages.embedding_files import StoredCrop, model_folder, read_embeddings
 from pipeline.stages.track import TrackStage
 from pipeline.stages.tracklets import TrackletStage
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -108,7 +111,8 @@ def _detector(config: Config, stored: Mapping[str, StoredDetections]) -> tuple[D
         return ReplayDetector(stored, config.detector.classes), None
     weights = weights_path(config.detector.weights)
     detector = open_detector(config.detector, weights)
-    return detector, model_info("detector", config.detector.backend, weights)
+    log.info("detector %s runs on %s", weights.name, detector.runtime)
+    return detector, model_info("detector", config.detector.backend, weights, detector.runtime)
 
 
 def _appearance(config: Config, cameras: Sequence[CameraConfig]) -> _Appearance:

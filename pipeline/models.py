@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.config import CameraConfig, DetectorConfig, EmbedderConfig, SieChoice
 from pipeline.errors import ModelError
 from pipeline.export.header import ModelInfo
-from pipeline.stages.detect import Detector, min_confidence_of
+from pipeline.stages.detect import NetworkDetector, min_confidence_of
+from pipeline.weights import registry, resolve, weights_hash
 
 if TYPE_CHECKING:
     from reid.embedder import Embedder
@@ -22,12 +22,10 @@ def weights_path(text: str | None) -> Path:
     Raises:
         ModelError: no such file, and no such registered name.
     """
-    from pipeline.weights import resolve
-
     return resolve(text or "")
 
 
-def open_detector(config: DetectorConfig, weights: Path) -> Detector:
+def open_detector(config: DetectorConfig, weights: Path) -> NetworkDetector:
     """Load a detection network.
 
     Raises:
@@ -53,7 +51,6 @@ def open_embedder(config: EmbedderConfig, weights: Path) -> Embedder:
     Raises:
         ModelError: the weights are unreadable or do not fit the config.
     """
-    from pipeline.weights import registry
     from reid.embedder import Embedder
     from reid.preprocess import InputForm
 
@@ -84,8 +81,6 @@ def sie_rows(cameras: Iterable[CameraConfig], num_rows: int, config: EmbedderCon
     Raises:
         ModelError: every row that the network does not have.
     """
-    from pipeline.weights import registry
-
     name = Path(config.weights or "").name
     entry = registry().get(config.weights or "")
     views = entry.sie.get("views", 1) if entry is not None else 1
@@ -113,19 +108,8 @@ def _offered(num_rows: int, views: int) -> str:
     return f"has rows 0 to {num_rows - 1}{of_views}; use one of them without a view, mean or off"
 
 
-def model_info(role: Literal["detector", "embedder"], backend: str, weights: Path) -> ModelInfo:
-    """Name and SHA-256 of a weights file, or of all files of a folder in the order of their names."""
-    digest = hashlib.sha256()
-    for path in _files(weights):
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return ModelInfo(role, backend, weights.name, digest.hexdigest())
-
-
-def _files(weights: Path) -> Sequence[Path]:
-    """The files that are one network: a folder's, or an OpenVINO description with its weights."""
-    if weights.is_dir():
-        return sorted(path for path in weights.rglob("*") if path.is_file())
-    beside = weights.with_suffix(".bin")
-    return [weights, beside] if weights.suffix == ".xml" and beside.is_file() else [weights]
+def model_info(
+    role: Literal["detector", "embedder"], backend: str, weights: Path, runtime: str | None = None
+) -> ModelInfo:
+    """Name and SHA-256 of a network's files, and what computes it where the back end does not say it."""
+    return ModelInfo(role, backend, weights.name, weights_hash(weights), runtime)

@@ -234,6 +234,23 @@ def _digests(place: Path) -> dict[str, str]:
     return {kind: total.hexdigest() for kind, total in sums.items()}
 
 
+def weights_hash(weights: Path) -> str:
+    """SHA-256 of a weights file, of an OpenVINO description with its ``.bin``, or of a folder's files by name."""
+    digest = hashlib.sha256()
+    for path in _parts(weights):
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _parts(weights: Path) -> list[Path]:
+    if weights.is_dir():
+        return sorted(path for path in weights.rglob("*") if path.is_file())
+    beside = weights.with_suffix(".bin")
+    return [weights, beside] if weights.suffix == ".xml" and beside.is_file() else [weights]
+
+
 def _ledger() -> Path:
     return cache_folder() / "weights" / "checked.json"
 

@@ -143,15 +143,16 @@ def _calibration(camera: CameraConfig) -> str:
 def _detector(config: Config, seen: _Seen) -> str:
     weights = weights_path(config.detector.weights)
     detector = open_detector(config.detector, weights)
+    told = f"{weights.name} on {detector.runtime}"
     if not seen.frames:
-        return f"{weights.name}"
+        return told
     batch = [seen.frames[number % len(seen.frames)] for number in range(config.run.batch_size)]
     detector.detect(batch)
     began = time.perf_counter()
     found = [detector.detect(batch) for _ in range(TIMED_ROUNDS)][-1]
     seen.detect_s = (time.perf_counter() - began) / (TIMED_ROUNDS * len(batch))
     seen.boxes = sum(map(len, found)) / len(found)
-    return f"{weights.name}: {1 / seen.detect_s:.1f} frames/s"
+    return f"{told}: {1 / seen.detect_s:.1f} frames/s"
 
 
 def _embedder(config: Config, seen: _Seen) -> str:

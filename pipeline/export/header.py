@@ -23,12 +23,16 @@ _LIBRARIES = (
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """A network that took part: ``name`` is its file name or registered name, never a path."""
+    """A network that took part: ``name`` is its file name or registered name, never a path.
+
+    ``runtime`` is the library that computed it, where ``backend`` leaves that open.
+    """
 
     role: Literal["detector", "embedder"]
     backend: str
     name: str
     sha256: str | None = None
+    runtime: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,12 @@ class Detector(Protocol):
     def detect(self, frames: Sequence[Frame]) -> Sequence[Detections]: ...
 
 
+class NetworkDetector(Detector, Protocol):
+    """A detector that computes; ``runtime`` is the library that does it."""
+
+    runtime: str
+
+
 class Recorder(Protocol):
     """Takes down what was detected, for replaying it later."""
 

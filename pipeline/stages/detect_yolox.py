@@ -34,6 +34,8 @@ class YoloxDetector:
         ModelError: the file is no such network or does not know a wanted class.
     """
 
+    runtime = "onnxruntime"
+
     def __init__(
         self, weights: Path, classes: Sequence[str], min_confidence: float, device: str = "cpu"
     ) -> None:

@@ -10,10 +10,20 @@ import pytest
 
 from pipeline.errors import ModelError
 from pipeline.packets import Frame
+from pipeline.stages import detect_ultralytics
 from pipeline.stages.detect_ultralytics import QUIET, UltralyticsDetector
 from tracking.types import FrameRef
 
 pytestmark = pytest.mark.slow
+
+SAMPLES = Path(__file__).resolve().parents[2] / "samples"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path_factory.getbasetemp() / "cache"  # one for all tests of this file: an export takes seconds
+    monkeypatch.setenv("CROSSCAM_CACHE", str(folder))
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +81,58 @@ def test_broken_weights_are_named(tmp_path: Path, name: str):
 def test_unknown_classes_are_told(weights: Path):
     with pytest.raises(ModelError, match="does not detect person"):
         UltralyticsDetector(weights, ["person"], 0.1, 0.7, 128)
+
+
+def clip_frames(count: int) -> list[Frame]:
+    av = pytest.importorskip("av")
+    with av.open(str(SAMPLES / "demo/clips/cam1.mp4")) as clip:
+        pictures = [picture for picture, _ in zip(clip.decode(video=0), range(40 * count), strict=False)]
+    return [
+        Frame(FrameRef("a", index, float(index)), picture.to_ndarray(format="bgr24"))
+        for index, picture in enumerate(pictures[::40])
+    ]
+
+
+def test_openvino_finds_what_torch_finds_whatever_the_batch(monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("openvino")
+    arguments = (SAMPLES / "weights/detector-synthetic.pt", ["person"], 0.25, 0.7, 640)
+    fast = UltralyticsDetector(*arguments)
+    monkeypatch.setattr(detect_ultralytics, "find_spec", lambda name: None)
+    plain = UltralyticsDetector(*arguments)
+    assert (fast.runtime, plain.runtime) == ("openvino", "torch")
+    given = clip_frames(6)
+    found, expected = fast.detect(given), plain.detect(given)
+    assert sum(map(len, expected)) > 6
+    for one, other in zip(found, expected, strict=True):
+        assert np.allclose(one.xyxy, other.xyxy, atol=0.02)
+        assert np.allclose(one.confidence, other.confidence, atol=1e-4)
+    for frame, together in zip(given, found, strict=True):
+        (alone,) = fast.detect([frame])
+        assert alone.xyxy.tobytes() == together.xyxy.tobytes()
+        assert alone.confidence.tobytes() == together.confidence.tobytes()
+
+
+def test_weights_are_exported_once(weights: Path, cache: Path, monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("openvino")
+    assert UltralyticsDetector(weights, ["0"], 0.1, 0.7, 128).runtime == "openvino"
+    assert sorted(path.name for path in weights.parent.iterdir()) == ["random.pt"]
+    assert not list(cache.rglob("*.pt"))
+
+    def never(*_: object) -> None:
+        raise AssertionError("exported again")
+
+    monkeypatch.setattr(detect_ultralytics, "_export", never)
+    assert UltralyticsDetector(weights, ["0"], 0.1, 0.7, 128).runtime == "openvino"
+
+
+def test_what_openvino_cannot_take_runs_on_torch(
+    weights: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    def fails(*_: object) -> Path:
+        raise RuntimeError("no such operation")
+
+    monkeypatch.setattr(detect_ultralytics, "_exported", fails)
+    detector = UltralyticsDetector(weights, ["0"], 1e-6, 0.7, 128)
+    assert detector.runtime == "torch"
+    assert "runs on torch, OpenVINO cannot take it: RuntimeError: no such operation" in caplog.text
+    assert len(detector.detect(frames())) == 3

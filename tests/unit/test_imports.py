@@ -23,7 +23,7 @@ ADAPTERS = {
     "lap": {"tracking/assignment.py"},
     "faiss": {"reid/gallery.py"},
     "ultralytics": {"pipeline/stages/detect_ultralytics.py"},
-    "openvino": {"reid/backends/openvino.py", "reid/export.py"},
+    "openvino": {"reid/backends/openvino.py", "reid/export.py", "pipeline/stages/openvino_network.py"},
     "trackeval": {"tracking/scoring.py"},
 }
 """Foreign library to the files that may import it."""
