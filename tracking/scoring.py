@@ -6,7 +6,7 @@ only its files, folders and prints are bypassed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,16 @@ import numpy.typing as npt
 from tracking.boxes import iou_matrix
 from tracking.types import IntArray
 
-__all__ = ["Boxes", "Scores", "combine", "score_cameras", "score_sequence", "summarise"]
+__all__ = [
+    "Boxes",
+    "Places",
+    "Scores",
+    "combine",
+    "score_cameras",
+    "score_places",
+    "score_sequence",
+    "summarise",
+]
 
 _MIN_IOU = 0.5
 _HOTA_FIELDS = ("HOTA", "DetA", "AssA", "DetRe", "DetPr", "AssRe", "AssPr", "LocA")
@@ -57,6 +66,34 @@ class Boxes:
     @classmethod
     def empty(cls) -> Boxes:
         return cls(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 4)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Places:
+    """Positions on the floor with identities over many frames.
+
+    Attributes:
+        frame: ``(N,)`` int64, any base, the same in truth and result.
+        id: ``(N,)`` int64.
+        xy: ``(N, 2)`` float64 metres.
+    """
+
+    frame: IntArray
+    id: IntArray
+    xy: npt.NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "frame", np.asarray(self.frame, dtype=np.int64))
+        object.__setattr__(self, "id", np.asarray(self.id, dtype=np.int64))
+        object.__setattr__(self, "xy", np.asarray(self.xy, dtype=np.float64).reshape(-1, 2))
+        if not self.frame.shape == self.id.shape == (len(self.xy),):
+            raise ValueError(
+                f"Places: expected frame, id (N,) and xy (N, 2), "
+                f"got {self.frame.shape}, {self.id.shape}, {self.xy.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.frame)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +140,28 @@ def score_sequence(truth: Boxes, result: Boxes, name: str = "sequence") -> dict[
     """
     _check_unique(truth, f"{name}: ground truth")
     _check_unique(result, f"{name}: result")
-    data = _trackeval_data(truth, result)
+    sides = (truth.frame, truth.id, truth.xyxy), (result.frame, result.id, result.xyxy)
+    data = _trackeval_data(*sides, iou_matrix)
+    return {metric.get_name(): metric.eval_sequence(data) for metric in _metrics()}
+
+
+def score_places(truth: Places, result: Places, gate_m: float) -> dict[str, Any]:
+    """As ``score_sequence``, on the floor: a pair ``gate_m`` apart is as similar as boxes that overlap by half.
+
+    Raises:
+        ValueError: one id appears twice in a frame, or the gate is not positive.
+    """
+    if not gate_m > 0:
+        raise ValueError(f"gate_m: expected a positive number, got {gate_m}")
+    _check_unique(truth, "ground truth")
+    _check_unique(result, "result")
+
+    def nearness(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        distance = np.linalg.norm(a[:, None] - b[None], axis=2)
+        return np.asarray(np.maximum(1.0 - _MIN_IOU * distance / gate_m, 0.0))
+
+    sides = (truth.frame, truth.id, truth.xy), (result.frame, result.id, result.xy)
+    data = _trackeval_data(*sides, nearness)
     return {metric.get_name(): metric.eval_sequence(data) for metric in _metrics()}
 
 
@@ -130,28 +188,32 @@ def _metrics() -> list[Any]:
     return [HOTA(), CLEAR(quiet), Identity(quiet)]
 
 
-def _trackeval_data(truth: Boxes, result: Boxes) -> dict[str, Any]:
-    """The dictionary TrackEval's metrics read: per frame ids from 0 and the overlap of every pair.
+_Side = tuple[IntArray, IntArray, npt.NDArray[np.float64]]
+"""Frame, id and geometry of every row."""
+
+
+def _trackeval_data(truth: _Side, result: _Side, similarity: Callable[..., Any]) -> dict[str, Any]:
+    """The dictionary TrackEval's metrics read: per frame ids from 0 and the similarity of every pair.
 
     Frames empty in both are left out; none of the metrics counts them.
     """
-    frames = np.union1d(truth.frame, result.frame)
+    frames = np.union1d(truth[0], result[0])
     data: dict[str, Any] = {"num_timesteps": len(frames)}
-    boxes_at: dict[str, list[Any]] = {}
-    for side, boxes in (("gt", truth), ("tracker", result)):
-        order = np.argsort(boxes.frame, kind="stable")
-        names, ids = np.unique(boxes.id, return_inverse=True)
-        cuts = np.searchsorted(boxes.frame[order], frames)[1:]
+    shapes_at: dict[str, list[Any]] = {}
+    for side, (frame, identity, shapes) in (("gt", truth), ("tracker", result)):
+        order = np.argsort(frame, kind="stable")
+        names, ids = np.unique(identity, return_inverse=True)
+        cuts = np.searchsorted(frame[order], frames)[1:]
         data[f"{side}_ids"] = np.split(ids[order], cuts)
         data[f"num_{side}_ids"] = len(names)
-        data[f"num_{side}_dets"] = len(boxes)
-        boxes_at[side] = np.split(boxes.xyxy[order], cuts)
-    pairs = zip(boxes_at["gt"], boxes_at["tracker"], strict=True)
-    data["similarity_scores"] = [iou_matrix(a, b) for a, b in pairs]
+        data[f"num_{side}_dets"] = len(shapes)
+        shapes_at[side] = np.split(shapes[order], cuts)
+    pairs = zip(shapes_at["gt"], shapes_at["tracker"], strict=True)
+    data["similarity_scores"] = [similarity(a, b) for a, b in pairs]
     return data
 
 
-def _check_unique(boxes: Boxes, owner: str) -> None:
+def _check_unique(boxes: Boxes | Places, owner: str) -> None:
     keys, counts = np.unique(np.stack((boxes.frame, boxes.id), axis=1), axis=0, return_counts=True)
     if np.any(counts > 1):
         frame, identity = keys[counts > 1][0]
