@@ -33,7 +33,6 @@ class FusionConfig:
         calibration_noise_m: what calibration, lens and clock add to every sight.
         acceleration_noise: standard deviation of the acceleration, m/s^2 over a second.
         huber: innovations beyond this many standard deviations are down-weighted.
-        max_gap_s: identities are not placed in gaps longer than this between sights.
     """
 
     foot_noise: float = 0.05
@@ -41,7 +40,6 @@ class FusionConfig:
     calibration_noise_m: float = 0.15
     acceleration_noise: float = 1.0
     huber: float = 1.5
-    max_gap_s: float = 2.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,11 +50,13 @@ class Sights:
         time_s: ``(N,)`` ascending.
         xy: ``(N, 2)`` metres.
         covariance: ``(N, 2, 2)`` square metres.
+        camera: ``(N,)`` int64, a number for each camera.
     """
 
     time_s: SecondsArray
     xy: Array
     covariance: Array
+    camera: IntArray
 
     def __len__(self) -> int:
         return len(self.time_s)
@@ -71,7 +71,7 @@ class GroundTrack:
         time_s: ``(T,)`` ascending, the instants at which any camera saw it.
         xy: ``(T, 2)`` metres.
         covariance: ``(T, 2, 2)`` square metres.
-        views: ``(T,)`` int64, how many cameras stand behind each instant.
+        views: ``(T,)`` int64, how many cameras stand behind each instant (saw it within a quarter of a second).
     """
 
     global_id: int
@@ -81,10 +81,12 @@ class GroundTrack:
     views: IntArray
 
 
-def sights_of(tracklet: Tracklet, calibration: Calibration | None, config: FusionConfig) -> Sights:
+def sights_of(
+    tracklet: Tracklet, calibration: Calibration | None, config: FusionConfig, camera: int = 0
+) -> Sights:
     """A tracklet's real (not interpolated) foot points; without its calibration only ``calibration_noise_m`` is known."""
     if tracklet.ground_xy is None:
-        return Sights(np.zeros(0), np.zeros((0, 2)), np.zeros((0, 2, 2)))
+        return Sights(np.zeros(0), np.zeros((0, 2)), np.zeros((0, 2, 2)), np.zeros(0, np.int64))
     xy = tracklet.ground_xy.astype(np.float64)
     rows = np.flatnonzero(np.isfinite(xy).all(axis=1) & ~tracklet.interpolated)
     covariance = np.broadcast_to(config.calibration_noise_m**2 * np.eye(2), (len(rows), 2, 2)).copy()
@@ -92,7 +94,7 @@ def sights_of(tracklet: Tracklet, calibration: Calibration | None, config: Fusio
         boxes = tracklet.xyxy[rows]
         sigma = np.maximum(config.min_foot_noise_px, config.foot_noise * (boxes[:, 3] - boxes[:, 1]))
         covariance += calibration.ground_covariance(foot_points(boxes), sigma)
-    return Sights(tracklet.timestamp_s[rows], xy[rows], covariance)
+    return Sights(tracklet.timestamp_s[rows], xy[rows], covariance, np.full(len(rows), camera))
 
 
 def fuse(
@@ -113,7 +115,10 @@ def fuse(
     tracks = []
     for trajectory in trajectories:
         members = [tracklets[key] for key in trajectory.tracklets]
-        sights = _joined([sights_of(t, calibrations.get(t.camera_id), config) for t in members])
+        number = {camera: n for n, camera in enumerate(sorted({t.camera_id for t in members}))}
+        sights = _joined(
+            [sights_of(t, calibrations.get(t.camera_id), config, number[t.camera_id]) for t in members]
+        )
         if len(sights):
             tracks.append(fuse_sights(trajectory.global_id, sights, config))
     return tuple(tracks)
@@ -123,10 +128,14 @@ def _joined(parts: Sequence[Sights]) -> Sights:
     time_s = np.concatenate([part.time_s for part in parts])
     order = np.argsort(time_s, kind="stable")
     xy = np.concatenate([part.xy for part in parts])
-    return Sights(time_s[order], xy[order], np.concatenate([part.covariance for part in parts])[order])
+    covariance = np.concatenate([part.covariance for part in parts])
+    camera = np.concatenate([part.camera for part in parts])
+    return Sights(time_s[order], xy[order], covariance[order], camera[order])
 
 
 _SAME_INSTANT_S = 1e-3
+_SEEN_ALSO_S = 0.25
+"""Cameras are rarely triggered together: a sight this near in time still stands behind a position."""
 
 
 def fuse_sights(global_id: int, sights: Sights, config: FusionConfig) -> GroundTrack:
@@ -137,8 +146,17 @@ def fuse_sights(global_id: int, sights: Sights, config: FusionConfig) -> GroundT
     mean, spread = _filter(sights, times, instants, config)
     steps = [_step(dt, config.acceleration_noise) for dt in np.diff(times)]
     mean, spread = smooth(mean, spread, steps)
-    views = np.diff([*starts, len(sights)])
-    return GroundTrack(global_id, times, mean[:, :2], spread[:, :2, :2], views)
+    return GroundTrack(global_id, times, mean[:, :2], spread[:, :2, :2], _views(sights, times))
+
+
+def _views(sights: Sights, times: SecondsArray) -> IntArray:
+    """``(T,)`` distinct cameras around each instant."""
+    views = np.zeros(len(times), np.int64)
+    for camera in np.unique(sights.camera):
+        seen = sights.time_s[sights.camera == camera]
+        first, last = (np.searchsorted(seen, times + sign * _SEEN_ALSO_S) for sign in (-1, 1))
+        views += last > first
+    return views
 
 
 def _step(dt: float, acceleration_noise: float) -> tuple[Array, Array]:
