@@ -86,6 +86,7 @@ class _Job:
         self._writer = writer
         self._ends: list[CameraEnd] = []
         self._final: Counter[str] = Counter()
+        self._identities = self._cross_camera_links = 0
 
     def drive(self, stop: threading.Event, console: Console) -> CrosscamError | None:
         """Run the shard to its end; returns what stopped it before."""
@@ -129,6 +130,14 @@ class _Job:
     def _tell(self, events: Sequence[Event]) -> None:
         for event in events:
             self._writer.event(event)
+            if event.kind == "end":
+                self._count(event.trajectory)
+
+    def _count(self, trajectory: Trajectory) -> None:
+        self._identities += 1
+        self._cross_camera_links += sum(
+            link.first.camera_id != link.second.camera_id for link in trajectory.links
+        )
 
     def bad_cameras(self) -> tuple[str | None, int]:
         """Why recorded cameras make the result incomplete, and the exit code; None and 0 where all are whole."""
@@ -142,6 +151,8 @@ class _Job:
         with times.of("associate", sum(self._final.values())):
             events, trajectories = self._linker.finish()
         self._tell(events)
+        for trajectory in trajectories:
+            self._count(trajectory)
         outcome = Outcome(
             path=self._writer.folder,
             exit_code=exit_code,
@@ -149,8 +160,8 @@ class _Job:
             ends=self._ends,
             dropped={reader.camera_id: reader.frames_dropped for reader in self._built.shard.readers},
             tracklets=dict(self._final),
-            identities=len(trajectories),
-            cross_camera_links=_cross_camera(trajectories),
+            identities=self._identities,
+            cross_camera_links=self._cross_camera_links,
             times=times,
             wall_s=time.perf_counter() - began,
         )
@@ -177,14 +188,6 @@ def summary_of(outcome: Outcome) -> dict[str, Any]:
 def _truncation(end: CameraEnd) -> str:
     of = "" if end.frames_declared is None else f" of {end.frames_declared}"
     return f"the recording is truncated: it gave {end.frames_decoded}{of} frames"
-
-
-def _cross_camera(trajectories: Sequence[Trajectory]) -> int:
-    return sum(
-        link.first.camera_id != link.second.camera_id
-        for trajectory in trajectories
-        for link in trajectory.links
-    )
 
 
 @contextmanager

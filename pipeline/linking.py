@@ -33,7 +33,7 @@ class Linker(Protocol):
     def advance(self, watermark: Watermark) -> Sequence[Event]: ...
 
     def finish(self) -> tuple[Sequence[Event], Sequence[Trajectory]]:
-        """The last events, and every tracklet in exactly one trajectory."""
+        """The last events, and the trajectories that no ``end`` event has told; so every tracklet is in exactly one."""
         ...
 
 
@@ -56,7 +56,7 @@ class OfflineLinker:
 
 
 class OnlineLinker:
-    """Gives tracklets to the associator in event time, and keeps the identities it hands out.
+    """Gives tracklets to the associator in event time; identities leave with their ``end`` event and are not kept.
 
     Args:
         store: closed at the end.
@@ -68,7 +68,6 @@ class OnlineLinker:
         self._associator = associator
         self._store = store
         self._merge = EventTimeMerge(camera_ids)
-        self._done: list[Trajectory] = []
 
     def take(self, tracklet: Tracklet) -> None:
         self._merge.push(tracklet)
@@ -77,17 +76,13 @@ class OnlineLinker:
         events = [event for one in self._merge.advance(watermark) for event in self._associator.update(one)]
         if np.isfinite(self._merge.watermark_s):
             events += self._associator.advance(self._merge.watermark_s)
-        return self._noted(events)
+        return events
 
     def finish(self) -> tuple[Sequence[Event], Sequence[Trajectory]]:
-        events = self._noted(self._associator.finish())
+        events = self._associator.finish()
         if self._store is not None:
             self._store.close()
-        return events, sorted(self._done, key=lambda one: one.global_id)
-
-    def _noted(self, events: Sequence[Event]) -> Sequence[Event]:
-        self._done += [event.trajectory for event in events if event.kind == "end"]
-        return events
+        return events, ()
 
 
 def open_linker(config: Config, embedding_dim: int) -> Linker:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,11 @@ from pipeline.export.lines import (
     link_from_json,
     trajectory_from_json,
 )
+from pipeline.export.segments import LINES, closed_segments
 from pipeline.packets import CameraEnd
 from tracking.types import Link, TrackletKey, Trajectory
+
+Place = tuple[int, int]
 
 
 @dataclass(slots=True)
@@ -27,8 +30,9 @@ class Ledger:
     """What a ``trajectories.jsonl`` says, line by line.
 
     Attributes:
-        header: of the run, once its line was read.
-        offsets: byte position of the latest line of each tracklet.
+        header: of the run, once its line was read; a later one counts, cameras may have come.
+        is_whole: False where lines of this run were rotated away before the first one known here.
+        offsets: where the latest line of each tracklet is: number of the file, byte position.
         final: tracklets that have ended; all others were still going on.
         cameras: how each camera ended.
         trajectories: the association's last word, by global id; empty after a kill.
@@ -37,7 +41,8 @@ class Ledger:
     """
 
     header: RunHeader | None = None
-    offsets: dict[TrackletKey, int] = field(default_factory=dict)
+    is_whole: bool = True
+    offsets: dict[TrackletKey, Place] = field(default_factory=dict)
     final: set[TrackletKey] = field(default_factory=set)
     cameras: dict[str, CameraEnd] = field(default_factory=dict)
     trajectories: dict[int, Trajectory] = field(default_factory=dict)
@@ -46,12 +51,12 @@ class Ledger:
     links: dict[TrackletKey, Link] = field(default_factory=dict)
     end: RunEnd | None = None
 
-    def add(self, record: Record, offset: int) -> None:
-        """Note one line that starts at byte ``offset``."""
+    def add(self, record: Record, offset: int, file: int = 0) -> None:
+        """Note one line that starts at byte ``offset`` of file number ``file``."""
         kind = record["type"]
         if kind == "tracklet":
             key = TrackletKey(record["camera"], record["local_id"])
-            self.offsets[key] = offset
+            self.offsets[key] = (file, offset)
             if record["final"]:
                 self.final.add(key)
         elif kind == "event":
@@ -61,6 +66,8 @@ class Ledger:
         elif kind == "trajectory":
             self.trajectories[record["global_id"]] = trajectory_from_json(record)
         elif kind == "run":
+            if self.header is None:
+                self.is_whole = not record.get("continues", False)
             self.header = header_from_json(record)
         elif kind == "run_end":
             self.end = RunEnd(record["complete"], record["reason"])
@@ -79,21 +86,43 @@ class Ledger:
             self.links[link.second] = link
 
 
-def read_ledger(path: Path) -> Ledger:
-    """Index a whole file of JSON Lines.
+def read_ledger(paths: Sequence[Path]) -> Ledger:
+    """Index the JSON Lines of one run, in the order they were written.
 
     Raises:
-        ExportError: the file cannot be read, or it does not begin with a run's header.
+        ExportError: a file cannot be read, or the first does not begin with a run's header.
     """
     ledger = Ledger()
-    for offset, record in read_records(path):
-        try:
-            ledger.add(record, offset)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ExportError(f"{path}: byte {offset}: not a line of a run: {error!r}") from error
-    if ledger.header is None:
-        raise ExportError(f"{path}: has no line of type run; is it the trajectories.jsonl of a run?")
+    for number, path in enumerate(paths):
+        for offset, record in read_records(path):
+            try:
+                ledger.add(record, offset, number)
+            except (KeyError, TypeError, ValueError) as error:
+                raise ExportError(f"{path}: byte {offset}: not a line of a run: {error!r}") from error
+        if ledger.header is None:
+            raise ExportError(f"{path}: has no line of type run; is it the trajectories.jsonl of a run?")
     return ledger
+
+
+def files_of_run(folder: Path) -> list[Path]:
+    """The JSON Lines of a folder's last run, oldest first: the open file and the closed ones it continues.
+
+    Raises:
+        ExportError: there are none, or one cannot be read.
+    """
+    path = folder / LINES
+    files = [path]
+    for earlier in reversed(closed_segments(folder) if folder.is_dir() else []):
+        if not _continues(files[0]):
+            break
+        files.insert(0, earlier)
+    return files
+
+
+def _continues(path: Path) -> bool:
+    for _, record in read_records(path):
+        return bool(record.get("continues", False))
+    return True  # killed while it was opened
 
 
 def read_records(path: Path) -> Iterator[tuple[int, Record]]:

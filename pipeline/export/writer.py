@@ -7,12 +7,13 @@ import os
 import platform
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
+from pipeline.config import RotationConfig
 from pipeline.errors import ExportError
 from pipeline.export.document import write_atomically
 from pipeline.export.header import RunHeader, header_to_json
@@ -28,14 +29,21 @@ from pipeline.export.lines import (
     tracklet_line,
     trajectory_line,
 )
-from pipeline.export.recovery import DOCUMENT, LINES, assemble
+from pipeline.export.recovery import DOCUMENT, assemble
+from pipeline.export.segments import LINES, UNFINISHED, Segments
 from pipeline.packets import CameraEnd
 from tracking.online import Event
 from tracking.types import TrackedFrame, Tracklet, Trajectory
 
 RUN_INFO = "run.json"
-UNFINISHED = "trajectories.unfinished.jsonl"
+T = TypeVar("T")
 _EMPTY_FRAME_EVERY_S = 1.0
+
+
+class Outlet(Protocol):
+    """Told of every record that is written, with its JSON text; must neither wait nor fail."""
+
+    def take(self, record: Record, line: bytes) -> None: ...
 
 
 class RunWriter:
@@ -45,30 +53,49 @@ class RunWriter:
     machine are in ``run.json``. An earlier run's files in the folder are replaced, but the lines of one that
     was killed are kept as ``trajectories.unfinished.jsonl``. Not thread-safe: one thread writes.
 
+    Rotated lines go on in a new file, each beginning with the run's header; nothing of an earlier run is replaced
+    then, its lines are one more closed file. Memory holds the index of the open file only, and
+    ``trajectories.json`` shows what that one holds; ``recover`` makes one of all files that are left.
+
     Args:
         folder: made if it is not there.
         header: what is known of the run.
+        rotation: when the lines go on in a new file; None keeps one file.
+        outlets: told of every record.
 
     Raises:
         ExportError: the folder cannot be made or written. Each method raises it when the disk refuses; what
             was written until then stays readable.
     """
 
-    def __init__(self, folder: Path, header: RunHeader) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        header: RunHeader,
+        *,
+        rotation: RotationConfig | None = None,
+        outlets: Sequence[Outlet] = (),
+    ) -> None:
         self.folder = folder
         self._ledger = Ledger()
-        self._offset = 0
+        self._header = header
+        self._outlets = outlets
         self._lines = 0
         self._last_empty_s: dict[str, float] = {}
         self._started = time.time()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            _make_room(folder)
-            self._file = (folder / LINES).open("wb", buffering=0)
+            _make_room(folder, keep_lines=rotation is not None)
+            self._segments = Segments(folder, rotation)
         except OSError as error:
             reason = error.strerror or error
             raise ExportError(f"{folder}: output folder cannot be written: {reason}") from error
         self._write({"type": "run", **header_to_json(header)})
+
+    def cameras(self, header: RunHeader) -> None:
+        """Cameras came or changed while running: from here on this header counts. It names those of before, too."""
+        self._header = header
+        self._write({"type": "run", "continues": True, **header_to_json(header)})
 
     def frame(self, tracked: TrackedFrame) -> None:
         """The confirmed tracks of a frame; of frames without any, one a second of site time is noted."""
@@ -84,8 +111,10 @@ class RunWriter:
         self._write(tracklet_line(tracklet))
 
     def event(self, event: Event) -> None:
-        """An online decision."""
+        """An online decision; an identity that has ended is written as the association left it."""
         self._write(event_line(event))
+        if event.kind == "end":
+            self._write(trajectory_line(event.trajectory))
 
     def camera_end(self, end: CameraEnd) -> None:
         """A camera's source has ended."""
@@ -102,7 +131,7 @@ class RunWriter:
         """Write the trajectories and assemble ``trajectories.json``.
 
         Args:
-            trajectories: every tracklet in exactly one of them.
+            trajectories: those that no ``end`` event has told; then every tracklet is in exactly one.
             complete: False after an interruption or an error; a truncated camera makes it False by itself.
             reason: why it is not complete.
             summary: measured things for ``run.json`` (times, frames per second), as JSON values.
@@ -114,8 +143,8 @@ class RunWriter:
             ExportError: a trajectory names a tracklet that was never given, or the disk refuses.
         """
         for trajectory in sorted(trajectories, key=lambda one: one.global_id):
-            self._write(trajectory_line(trajectory))
-        self._write(run_end_line(RunEnd(complete, reason)))
+            self._append(trajectory_line(trajectory))
+        self._append(run_end_line(RunEnd(complete, reason)))
         self.close()
         path = self._assembled()
         self._write_run_info(complete, reason, summary or {})
@@ -123,7 +152,7 @@ class RunWriter:
 
     def close(self) -> None:
         """Close the JSON Lines; may be called twice. ``finish`` does it too."""
-        self._file.close()
+        self._segments.close()
 
     def __enter__(self) -> RunWriter:
         return self
@@ -134,24 +163,38 @@ class RunWriter:
         self.close()
 
     def _write(self, record: Record) -> None:
+        if self._segments.is_due():
+            self._rotate()
+        self._append(record)
+
+    def _rotate(self) -> None:
+        self._checked(self._segments.rotate)
+        self._ledger, self._lines = Ledger(), 0
+        self._append({"type": "run", "continues": True, **header_to_json(self._header)})
+
+    def _append(self, record: Record) -> None:
         try:
-            line = dumps(record).encode() + b"\n"
+            line = dumps(record).encode()
         except ValueError as error:
             kind = record["type"]
             raise ExportError(f"{self._path}: a {kind} line holds NaN or infinity: {error}") from error
+        offset = self._checked(lambda: self._segments.write(line + b"\n"))
+        if record["type"] != "event":  # only a recovery asks for them, and they would pile up for ever
+            self._ledger.add(record, offset)
+        self._lines += 1
+        for outlet in self._outlets:
+            outlet.take(record, line)
+
+    def _checked(self, write: Callable[[], T]) -> T:
         try:
-            _write_all(self._file, line)
+            return write()
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise ExportError(f"{self._path}: cannot be written: {reason}; {self._kept}") from error
-        if record["type"] != "event":  # only a recovery asks for them, and they would pile up for ever
-            self._ledger.add(record, self._offset)
-        self._offset += len(line)
-        self._lines += 1
 
     def _assembled(self) -> Path:
         try:
-            return assemble(self.folder, self._ledger)
+            return assemble(self.folder, [self._path], self._ledger)
         except ExportError as error:
             raise ExportError(f"{error}; {self._kept}") from error
 
@@ -183,17 +226,10 @@ class RunWriter:
         write_atomically(self.folder / RUN_INFO, [text.encode()])
 
 
-def _write_all(file: Any, data: bytes) -> None:
-    """Write all of it: a raw file may take a part only, on a disk about to be full, before it says why."""
-    view = memoryview(data)
-    while view:
-        view = view[file.write(view) :]
-
-
-def _make_room(folder: Path) -> None:
+def _make_room(folder: Path, keep_lines: bool) -> None:
     """Remove an earlier run's results, lest they be taken for this one's; keep lines never assembled."""
     lines = folder / LINES
-    if lines.exists() and not _has_ended(lines):
+    if not keep_lines and lines.exists() and not _has_ended(lines):
         os.replace(lines, folder / UNFINISHED)
     for name in (DOCUMENT, RUN_INFO):
         (folder / name).unlink(missing_ok=True)

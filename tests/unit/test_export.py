@@ -340,7 +340,7 @@ def test_a_read_only_folder_is_named(tmp_path: Path) -> None:
 def test_a_full_disk_says_what_was_kept(tmp_path: Path) -> None:
     with RunWriter(tmp_path, HEADER) as writer:
         writer.tracklet(FIRST)
-        os.dup2(os.open("/dev/full", os.O_WRONLY), writer._file.fileno())
+        os.dup2(os.open("/dev/full", os.O_WRONLY), writer._segments.file.fileno())
         with pytest.raises(
             ExportError, match=r"No space left on device; kept: 2 lines with 1 tracklets in .*jsonl"
         ):
