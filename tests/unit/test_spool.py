@@ -153,7 +153,9 @@ def test_an_outage_loses_nothing_and_keeps_the_order(
     assert {message.key for message in sink.got} == {"0", "1", "2"}
     made.close()
     assert sink.closed
-    assert sum("cannot deliver" in entry.message for entry in caplog.records) == 1, "told once, not every second"
+    assert sum("cannot deliver" in entry.message for entry in caplog.records) == 1, (
+        "told once, not every second"
+    )
     assert any("delivering again" in entry.message for entry in caplog.records)
 
 
@@ -177,7 +179,9 @@ def test_closing_gets_out_what_was_just_taken(delivery: Callable[..., tuple[Deli
     assert numbers(sink.got) == list(range(500))
 
 
-def test_a_hanging_broker_does_not_hold_up_the_end_nor_the_run(delivery: Callable[..., tuple[Delivery, Moody]]):
+def test_a_hanging_broker_does_not_hold_up_the_end_nor_the_run(
+    delivery: Callable[..., tuple[Delivery, Moody]],
+):
     made, sink = delivery()
     sink.gate.clear()
     began = time.monotonic()
