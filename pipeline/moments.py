@@ -24,9 +24,10 @@ SMOOTHING = 0.1
 
 
 class LiveFeed(Protocol):
-    """What a reader thread offers here."""
+    """What a reader thread offers here; ``came``: steady time at which the frame given last was ready."""
 
     camera_id: str
+    came: float
 
     @property
     def info(self) -> SourceInfo: ...
@@ -47,8 +48,8 @@ class _Pace:
     def note(self, time_s: float, now: float) -> None:
         step_s = time_s - self.last_s
         if step_s < float("inf"):
-            known = self.period_s < float("inf")
-            self.period_s += SMOOTHING * (step_s - self.period_s) if known else step_s - self.period_s
+            is_first = self.period_s == float("inf")
+            self.period_s = step_s if is_first else self.period_s + SMOOTHING * (step_s - self.period_s)
         self.last_s, self.came = time_s, now
 
     def is_due(self, until_s: float, now: float, patience_s: float) -> bool:
@@ -111,7 +112,7 @@ class LiveMoments:
         for camera_id in sorted(self._feeds.keys() - self._heads.keys()):
             item = self._next(camera_id)
             if isinstance(item, Frame):
-                self._heads[camera_id] = item, time.monotonic()
+                self._heads[camera_id] = item, self._feeds[camera_id].came
             elif isinstance(item, CameraEnd):
                 ends.append(item)
                 for table in (self._feeds, self._paces, self._passed):

@@ -21,7 +21,7 @@ from pipeline.sources.backoff import Backoff
 from pipeline.sources.health import CameraHealth, CameraState, RateMeter
 from pipeline.sources.site_clock import SITE_CLOCK
 from pipeline.sources.source import Selection, SourceInfo
-from pipeline.sources.stream import REFUSALS, Picture, Stream
+from pipeline.sources.stream import REFUSALS, Picture, Stream, reason_of
 from pipeline.sources.stream_clock import StreamClock
 from pipeline.sources.watchdog import PictureWatchdog
 from tracking.types import FrameRef
@@ -77,7 +77,7 @@ class LiveSource:
                 asked_for = self._watchdog.wants_reopening(time.monotonic())
             except (av.FFmpegError, OSError, ValueError) as error:
                 asked_for, is_refused = False, isinstance(error, REFUSALS)
-                self._lost(str(getattr(error, "strerror", None) or error))
+                self._lost(reason_of(error))
             if not asked_for:
                 self._closed.wait(self._backoff.wait_s(time.monotonic() - began, is_refused=is_refused))
 

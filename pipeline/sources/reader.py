@@ -45,6 +45,7 @@ class Reader:
 
     def __init__(self, source: Source, buffer_frames: int, stop: threading.Event) -> None:
         self.camera_id = source.camera_id
+        self.came = 0.0
         self.decode_s = 0.0
         self.frames_dropped = 0
         self.frames_decoded = 0
@@ -87,6 +88,7 @@ class Reader:
         except queue.Empty:
             return None
         if isinstance(item, Frame):
+            self.came = put_s
             self.frames_used += 1
             self._last_used_s = item.ref.timestamp_s
         return item

@@ -144,6 +144,13 @@ class Stream:
         self._container.close()
 
 
+def reason_of(error: Exception) -> str:
+    """Why a stream cannot be opened or broke, in words, without the address that FFmpeg repeats."""
+    if isinstance(error, av.error.ExitError):
+        return "no answer in time"
+    return str(getattr(error, "strerror", None) or error)
+
+
 def _location(source: str) -> tuple[str, str | None]:
     """FFmpeg's name and input format of a source: devices need their format named."""
     return (source, "v4l2") if source.startswith("/dev/") else (source, None)

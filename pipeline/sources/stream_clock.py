@@ -18,7 +18,7 @@ from pipeline.sources.health import ClockKind
 FLOOR_S = 60
 DRIFT_S = 600
 LEAST_DRIFT_S = 60
-PROOF_S = 3.0
+PROOF_S = 10.0
 """A stream that is late by more than a jump for so long has been set back; for less, the network was slow."""
 
 
@@ -44,6 +44,7 @@ class StreamClock:
     jumps: int = 0
     _camera_minus_media_s: float | None = None
     _delays: Delays = field(default_factory=lambda: Delays())
+    _last_media_s: float = float("-inf")
     _last_s: float = float("-inf")
 
     def site_time_s(self, media_s: float, arrival_s: float, camera_s: float | None) -> float:
@@ -57,7 +58,7 @@ class StreamClock:
         if camera_s is not None:
             self._report(camera_s - media_s)
         stamp_s = media_s + (self._camera_minus_media_s or 0.0)
-        self._hold_against(arrival_s, arrival_s - stamp_s)
+        self._hold_against(media_s, arrival_s, arrival_s - stamp_s)
         time_s = stamp_s + self._correction()
         # A camera that stands still or steps back must not turn time round.
         self._last_s = max(time_s, self._last_s + 1e-3)
@@ -73,16 +74,23 @@ class StreamClock:
         elif abs(camera_minus_media_s - before_s) > self.jump_s:
             self._jumped()
 
-    def _hold_against(self, arrival_s: float, delay_s: float) -> None:
-        floor_s = self._delays.floor_s
-        if delay_s < floor_s - self.jump_s and floor_s < float("inf"):
+    def _hold_against(self, media_s: float, arrival_s: float, delay_s: float) -> None:
+        """Note how long this frame took. With sender reports the camera's clock speaks for itself; without, a step of
+        the delay is one of the media clock, where it cannot be the network's."""
+        if self.kind == "arrival" and self._delays.span_s > 0:
+            self._find_jump(media_s, delay_s)
+        self._delays.add(arrival_s, delay_s)
+        self._last_media_s = media_s
+
+    def _find_jump(self, media_s: float, delay_s: float) -> None:
+        if media_s < self._last_media_s - self.jump_s:
+            self._jumped()
+        elif delay_s < self._delays.floor_s - self.jump_s:
             # Soon after the start it is only the backlog of a new connection running dry.
             self.jumps += self._delays.span_s > PROOF_S
             self._delays.clear()
-        self._delays.add(arrival_s, delay_s)
-        if self._delays.latest_s(PROOF_S) > self._delays.floor_s + self.jump_s:
+        elif self._delays.latest_s(PROOF_S) > self._delays.floor_s + self.jump_s:
             self._jumped()
-            self._delays.add(arrival_s, delay_s)
 
     def _jumped(self) -> None:
         self.jumps += 1

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 
 from pipeline.config import CameraConfig
 from pipeline.errors import SourceError
-from pipeline.packets import Frame
+from pipeline.packets import Frame, Image
 from pipeline.sources.source import Selection, SourceInfo, site_origin_s
 from tracking.types import FrameRef
 
@@ -50,9 +51,11 @@ class VideoSource:
         self._pictures_out = 0
         self._broke_off = False
         codec = self._stream.codec_context
+        self._turns = self._quarter_turns()
+        size = (codec.height, codec.width) if self._turns % 2 else (codec.width, codec.height)
         self.info = SourceInfo(
-            width=codec.width,
-            height=codec.height,
+            width=size[0],
+            height=size[1],
             fps=self._selection.rate(float(self._fps)),
             frames_declared=self._selection.expected(self._frames_in_header(), float(self._fps)),
         )
@@ -88,6 +91,17 @@ class VideoSource:
         declared = self._stream.average_rate or self._stream.guessed_rate
         return Fraction(declared) if declared else Fraction(configured or 25).limit_denominator(100_000)
 
+    def _quarter_turns(self) -> int:
+        """How often pictures are turned left to stand upright: phones film sideways and say so with each picture."""
+        if not self._has_clock:
+            return 0
+        with self._open() as container:
+            try:
+                picture = next(container.decode(video=0), None)
+            except av.FFmpegError:
+                return 0  # iterating will tell
+        return 0 if picture is None else round(picture.rotation / 90) % 4
+
     def _frames_in_header(self) -> int | None:
         """Frames the whole file declares: a count where there is one, else its duration times its rate."""
         if self._stream.frames:
@@ -111,9 +125,12 @@ class VideoSource:
                 return
             if picture is not None and self._selection.wants(position_s):
                 ref = FrameRef(self.camera_id, index, self._origin_s + position_s)
-                yield Frame(ref, picture.to_ndarray(format="bgr24"))
+                yield Frame(ref, self._upright(picture.to_ndarray(format="bgr24")))
         self.frames_skipped += max(0, self._packets - self._pictures_out)
         self.truncated = self._is_short(position_s)
+
+    def _upright(self, image: Image) -> Image:
+        return np.ascontiguousarray(np.rot90(image, self._turns)) if self._turns else image
 
     def _position_s(self, picture: Any | None, previous: int, previous_s: float) -> float:
         """Seconds since the first picture; ascending even where the file's clock stands still or jumps back."""

@@ -13,15 +13,16 @@ from pipeline.sources.health import PictureState
 THUMBNAIL = (32, 18)
 BLACK_LEVEL = 24
 REMEMBERED = 512
+CLEAR_CHANGE = 3
 MAX_PATIENCE = 64.0
 
 
 class PictureWatchdog:
     """Looks at a thumbnail of every frame.
 
-    A picture is news if its thumbnail was not among the last ones: even a still scene has sensor noise, while a stuck
-    camera repeats itself, group of pictures by group of pictures. Without news for ``freeze_s`` it is frozen; with no
-    cell brighter than ``BLACK_LEVEL`` of 255 for as long it is black.
+    A picture is news if its thumbnail differs clearly from the last news, or was never seen lately: even a still scene
+    has sensor noise, while a stuck camera repeats itself, group of pictures by group of pictures. Without news for
+    ``freeze_s`` it is frozen; with no cell brighter than ``BLACK_LEVEL`` of 255 for as long it is black.
 
     Scenes as still or as dark exist. Each time that opening the stream again changes nothing, the watchdog waits twice
     as long before it asks for that again, at most 64 times ``freeze_s``.
@@ -35,16 +36,14 @@ class PictureWatchdog:
         self._freeze_s = freeze_s
         self._patience = 1.0
         self._known: deque[int] = deque(maxlen=REMEMBERED)
+        self._reference: Image | None = None
         self._news_s: float | None = None
         self._lit_s: float | None = None
 
     def look(self, image: Image, time_s: float) -> PictureState:
         """State after this frame; ``time_s`` from any steady clock."""
         thumbnail = cv2.resize(image, THUMBNAIL, interpolation=cv2.INTER_AREA)
-        fingerprint, is_lit = hash(thumbnail.tobytes()), int(np.max(thumbnail)) > BLACK_LEVEL
-        is_news = fingerprint not in self._known
-        if is_news:
-            self._known.append(fingerprint)
+        is_news, is_lit = self._is_news(np.asarray(thumbnail, np.uint8)), int(np.max(thumbnail)) > BLACK_LEVEL
         self._news_s = time_s if is_news or self._news_s is None else self._news_s
         self._lit_s = time_s if is_lit or self._lit_s is None else self._lit_s
         if is_news and is_lit:
@@ -54,6 +53,16 @@ class PictureWatchdog:
         elif time_s - self._news_s >= self._freeze_s:
             self.state = "frozen"
         return self.state
+
+    def _is_news(self, thumbnail: Image) -> bool:
+        fingerprint = hash(thumbnail.tobytes())
+        is_unknown = fingerprint not in self._known
+        if is_unknown:
+            self._known.append(fingerprint)
+        moved = self._reference is None or int(cv2.absdiff(thumbnail, self._reference).max()) > CLEAR_CHANGE
+        if moved or is_unknown:
+            self._reference = thumbnail
+        return moved or is_unknown
 
     def wants_reopening(self, time_s: float) -> bool:
         """Whether nothing new was seen for so long that opening the stream again is worth a try."""
