@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from tracking.types import IntArray
 
-__all__ = ["assign"]
+__all__ = ["assign", "assign_pairs"]
 
 _MARGIN = 1e-9
 """What a pair at the limit gains over staying alone."""
@@ -41,3 +41,42 @@ def assign(cost: npt.NDArray[np.floating[Any]], max_cost: float) -> tuple[IntArr
     matched = np.flatnonzero(chosen < columns)
     matched = matched[block[matched, chosen[matched]] < 0.0]
     return matched, chosen[matched]
+
+
+def assign_pairs(
+    rows: IntArray, columns: IntArray, cost: npt.NDArray[np.floating[Any]], max_cost: float
+) -> IntArray:
+    """``assign`` for the few pairs that are possible at all: what has no rival is matched without further ado.
+
+    Args:
+        rows: ``(K,)`` of the pairs, from 0.
+        columns: ``(K,)`` of the pairs, from 0; every pair once.
+        cost: ``(K,)``.
+        max_cost: pairs above it are never matched; a pair equal to it may be.
+
+    Returns:
+        Indices of the matched pairs, int64.
+    """
+    possible: IntArray = np.flatnonzero(cost <= max_cost)
+    if not len(possible):
+        return possible
+    rows, columns = rows[possible], columns[possible]
+    taken = (np.bincount(rows)[rows] == 1) & (np.bincount(columns)[columns] == 1)
+    crowd = np.flatnonzero(~taken)
+    if not len(crowd):
+        return possible
+    row_of, column_of = _numbered(rows[crowd]), _numbered(columns[crowd])
+    dense = np.full((row_of.max() + 1, column_of.max() + 1), np.inf)
+    dense[row_of, column_of] = cost[possible[crowd]]
+    partner = np.full(len(dense), -1)
+    matched, chosen = assign(dense, max_cost)
+    partner[matched] = chosen
+    taken[crowd] = partner[row_of] == column_of
+    return np.asarray(possible[taken])
+
+
+def _numbered(values: IntArray) -> IntArray:
+    """The same values, numbered from 0 without gaps."""
+    present = np.zeros(values.max() + 1, np.bool_)
+    present[values] = True
+    return np.asarray(np.cumsum(present)[values] - 1)

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tracking import kalman
-from tracking.affinity import CostWeights, appearance_cost, association_cost, iou_cost
-from tracking.assignment import assign
+from tracking.affinity import CostWeights, Pairs, appearance_cost, association_pairs, overlap_pairs
+from tracking.assignment import assign_pairs
 from tracking.boxes import center_size, corners
 from tracking.kalman import MotionNoise
 from tracking.motion import check_affine
@@ -45,8 +45,8 @@ class TrackerConfig:
         min_confidence: detections below it are ignored.
         min_strong_confidence: detections at or above it are associated first and may start tracks; weaker ones
             only continue tracks.
-        max_cost: largest cost (see ``association_cost``) at which a strong detection continues a track.
-        max_weak_cost: the same for weak detections.
+        max_cost: largest cost (see ``association_pairs``) at which a strong detection continues a track.
+        max_weak_cost: the same for weak detections, whose confidence then says nothing more.
         max_recovery_cost: how little a box may overlap the track's last one, as 1 - IoU, to be taken for it
             when the prediction failed; 0 switches this off.
         min_hits: detections a track needs to be confirmed.
@@ -90,7 +90,12 @@ class CameraTracker:
     """Follows the objects of one camera; local ids count from 1 in every instance and are never reused."""
 
     def __init__(
-        self, camera_id: str, config: TrackerConfig | None = None, class_groups: IntArray | None = None
+        self,
+        camera_id: str,
+        config: TrackerConfig | None = None,
+        class_groups: IntArray | None = None,
+        *,
+        first_id: int = 1,
     ) -> None:
         """Start with nothing in view.
 
@@ -99,14 +104,20 @@ class CameraTracker:
             config: the defaults serve people and vehicles seen by a detector with scores in 0..1.
             class_groups: ``(num_classes,)`` from ``class_groups_table``: classes of one group may share an
                 identity; without it each class is on its own.
+            first_id: the first local id given out.
         """
         self.camera_id = camera_id
         self.config = config or TrackerConfig()
         self._groups = class_groups
         self._tracks = Tracks()
-        self._next_id = 1
+        self._next_id = first_id
         self._now_s = -math.inf
         self._usual_gap_s = math.inf
+
+    @property
+    def next_id(self) -> int:
+        """The local id that the next new track gets."""
+        return self._next_id
 
     def __len__(self) -> int:
         """Tracks held, tentative and lost ones included."""
@@ -201,44 +212,54 @@ class CameraTracker:
         track_of = np.full(len(seen.row), -1)
         if not len(tracks) or not len(track_of):
             return track_of
-        cost = self._cost(seen)
+        fit = self._pairs(seen)
         free = np.ones(len(tracks), np.bool_)
 
-        def take(tracks_in: BoolArray, detections_in: BoolArray, limit: float, recover: bool = False) -> None:
-            r, c = np.flatnonzero(tracks_in & free), np.flatnonzero(detections_in & (track_of < 0))
-            if not len(r) or not len(c):
-                return
-            block = cost[r[:, None], c]
-            if recover:
-                block = np.where(block < np.inf, iou_cost(tracks.seen_box[r], seen.center[c]), np.inf)
-            i, j = assign(block, limit)
-            track_of[c[j]] = r[i]
-            free[r[i]] = False
+        def take(pairs: Pairs, tracks_in: BoolArray, detections_in: BoolArray, limit: float) -> None:
+            open_ = (tracks_in & free)[pairs.track] & (detections_in & (track_of < 0))[pairs.detection]
+            pairs = pairs[open_]
+            chosen = assign_pairs(pairs.track, pairs.detection, pairs.cost, limit)
+            track_of[pairs.detection[chosen]] = pairs.track[chosen]
+            free[pairs.track[chosen]] = False
 
-        take(tracks.confirmed, seen.strong, config.max_cost)
-        take(tracks.confirmed, ~seen.strong, config.max_weak_cost)
+        take(fit, tracks.confirmed, seen.strong, config.max_cost)
+        take(fit, tracks.confirmed, ~seen.strong, config.max_weak_cost)
         if config.max_recovery_cost:
-            take(tracks.confirmed, seen.strong, config.max_recovery_cost, recover=True)
-        take(~tracks.confirmed, seen.strong, config.max_cost)
+            left, right = tracks.confirmed & free, seen.strong & (track_of < 0)
+            take(self._recoveries(left, right, seen), left, right, config.max_recovery_cost)
+        take(fit, ~tracks.confirmed, seen.strong, config.max_cost)
         return track_of
 
-    def _cost(self, seen: _Seen) -> Array:
-        """``(N, M)``; inf between classes that share no identity."""
+    def _pairs(self, seen: _Seen) -> Pairs:
+        """What may continue what, and at which cost."""
         tracks, config = self._tracks, self.config
-        cost = association_cost(
+        pairs = association_pairs(
             tracks.filters[0],
             kalman.innovation_variance(tracks.filters, config.noise),
             tracks.heading(),
             tracks.seen_box[:, :2],
             seen.center,
-            seen.confidence,
+            np.where(
+                seen.strong, seen.confidence, 1.0
+            ),  # weak is what is half hidden: it counts where it fits
             config.cost,
+            max(config.max_cost, config.max_weak_cost),
         )
         if seen.looks is not None:
-            cost += config.appearance_weight * appearance_cost(tracks.looks, seen.looks)
-        ours, theirs = self._group(tracks.class_id), self._group(seen.class_id)
-        cost[ours[:, None] != theirs] = np.inf
-        return cost
+            pairs.cost[:] += config.appearance_weight * appearance_cost(tracks.looks, seen.looks, pairs)
+        return self._same_group(pairs, seen)
+
+    def _recoveries(self, left: BoolArray, right: BoolArray, seen: _Seen) -> Pairs:
+        """What of the ``left`` tracks and ``right`` detections overlaps where it was last seen."""
+        tracks, detections = np.flatnonzero(left), np.flatnonzero(right)
+        pairs = overlap_pairs(self._tracks.seen_box[tracks], seen.center[detections])
+        where = Pairs(tracks[pairs.track], detections[pairs.detection], pairs.cost)
+        return self._same_group(where, seen)
+
+    def _same_group(self, pairs: Pairs, seen: _Seen) -> Pairs:
+        """Without pairs whose classes share no identity."""
+        ours, theirs = self._group(self._tracks.class_id), self._group(seen.class_id)
+        return pairs[ours[pairs.track] == theirs[pairs.detection]]
 
     def _group(self, class_id: IntArray) -> IntArray:
         return class_id if self._groups is None else self._groups[class_id]

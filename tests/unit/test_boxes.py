@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -33,6 +33,7 @@ def boxes(count):
     return st.builds(lambda c, s: np.concatenate((c, c + s), axis=1), corner, size)
 
 
+@settings(deadline=None)
 @given(boxes(4), boxes(3))
 def test_overlap_is_symmetric_and_bounded(first, second):
     overlap = iou_matrix(first, second)
@@ -42,6 +43,7 @@ def test_overlap_is_symmetric_and_bounded(first, second):
     np.testing.assert_allclose(np.diag(iou_matrix(first, first)), 1, atol=1e-9)
 
 
+@settings(deadline=None)
 @given(boxes(5))
 def test_center_size_and_back(xyxy):
     np.testing.assert_allclose(corners(center_size(xyxy)), xyxy, atol=1e-9)

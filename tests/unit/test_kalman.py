@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracking import kalman
@@ -17,6 +17,7 @@ def moving_filter(noise, speed=(60.0, 30.0, 0.0, 0.0)):
     return state
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.01, 0.5), min_size=1, max_size=6))
 def test_steps_of_any_length_lead_to_the_same_place(steps):
     noise = MotionNoise()
