@@ -35,7 +35,7 @@ def reference() -> Path:
 
 @pytest.fixture(scope="session")
 def make_clip() -> Callable[..., Path]:
-    """Writes a video: ``make_clip(path, images, fps=10, codec="libx264", format=None, **codec_options)``."""
+    """Writes a video: ``make_clip(path, images, fps=10, codec="libx264", format=None, muxer=None, **codec_options)``."""
 
     def make(
         path: Path,
@@ -43,12 +43,13 @@ def make_clip() -> Callable[..., Path]:
         fps: float | Fraction = 10,
         codec: str = "libx264",
         format: str | None = None,  # noqa: A002
+        muxer: dict[str, str] | None = None,
         **options: str,
     ) -> Path:
         import av
 
         rate = Fraction(fps).limit_denominator(100_000)
-        container: Any = av.open(str(path), "w", format=format)
+        container: Any = av.open(str(path), "w", format=format, options=muxer or {})
         stream = None
         for image in images:
             if stream is None:

@@ -18,6 +18,7 @@ import numpy as np
 from pipeline.config import CameraConfig
 from pipeline.errors import SourceError
 from pipeline.packets import Frame, Image
+from pipeline.sources.pixels import BgrPictures
 from pipeline.sources.source import Selection, SourceInfo, site_origin_s
 from tracking.types import FrameRef
 
@@ -46,6 +47,7 @@ class VideoSource:
         self._stream = self._video_stream()
         self._fps = self._frame_rate(camera.fps)
         self._is_even = self._has_clock and self._stream.base_rate == self._stream.average_rate
+        self._bgr = BgrPictures()
         self._first_s: float | None = None
         self._packets = 0
         self._pictures_out = 0
@@ -125,7 +127,7 @@ class VideoSource:
                 return
             if picture is not None and self._selection.wants(position_s):
                 ref = FrameRef(self.camera_id, index, self._origin_s + position_s)
-                yield Frame(ref, self._upright(picture.to_ndarray(format="bgr24")))
+                yield Frame(ref, self._upright(self._bgr.of(picture)))
         self.frames_skipped += max(0, self._packets - self._pictures_out)
         self.truncated = self._is_short(position_s)
 

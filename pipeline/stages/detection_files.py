@@ -67,7 +67,9 @@ def read_detections(path: Path) -> StoredDetections:
 
 
 def _read_jsonl(path: Path) -> StoredDetections:
-    frames, positions, counts = [], [], []
+    frames: list[int] = []
+    positions: list[float] = []
+    counts: list[int] = []
     rows: list[FloatArray] = []
     header: dict[str, Any] | None = None
     truncated = True
@@ -81,10 +83,13 @@ def _read_jsonl(path: Path) -> StoredDetections:
             elif record.get("end"):
                 truncated = bool(record.get("truncated", False))
             else:
-                frames.append(record["frame"])
-                positions.append(record["position_s"])
-                rows.append(np.asarray(record["boxes"], dtype=np.float32).reshape(-1, 6))
-                counts.append(len(rows[-1]))
+                frame, position_s, boxes = _frame(path, number, record, len(header["classes"]))
+                if frames and frame <= frames[-1]:
+                    raise SourceError(f"{path}:{number}: frame {frame} follows frame {frames[-1]}")
+                frames.append(frame)
+                positions.append(position_s)
+                rows.append(boxes)
+                counts.append(len(boxes))
     if header is None:
         raise SourceError(f"{path}: holds no detections")
     return StoredDetections(
@@ -114,7 +119,27 @@ def _record(path: Path, number: int, line: str) -> dict[str, Any]:
 def _header(path: Path, record: dict[str, Any]) -> dict[str, Any]:
     if record.get("format") != FORMAT:
         raise SourceError(f"{path}:1: expected format {FORMAT}, found {record.get('format')!r}")
+    missing = {"classes", "width", "height"} - record.keys()
+    if missing:
+        raise SourceError(f"{path}:1: the header has no {', '.join(sorted(missing))}")
     return record
+
+
+def _frame(path: Path, number: int, record: dict[str, Any], classes: int) -> tuple[int, float, FloatArray]:
+    """A line's frame number, position in seconds and boxes ``(N, 6)``."""
+    try:
+        frame, position_s = int(record["frame"]), float(record["position_s"])
+        boxes = np.asarray(record["boxes"], dtype=np.float32)
+        boxes = boxes if boxes.size else np.zeros((0, 6), np.float32)
+    except (KeyError, TypeError, ValueError) as error:
+        raise SourceError(f"{path}:{number}: not a frame with its boxes: {error!r}") from error
+    if boxes.ndim != 2 or boxes.shape[1] != 6 or not np.isfinite(boxes).all():
+        raise SourceError(f"{path}:{number}: expected boxes of six finite numbers")
+    if (boxes[:, 2:4] < boxes[:, :2]).any():
+        raise SourceError(f"{path}:{number}: a box ends before it begins; expected x0, y0, x1, y1")
+    if ((boxes[:, 4] < 0) | (boxes[:, 4] > 1)).any() or not np.isin(boxes[:, 5], np.arange(classes)).all():
+        raise SourceError(f"{path}:{number}: expected confidences in 0..1 and classes below {classes}")
+    return frame, position_s, boxes
 
 
 def _read_mot(path: Path) -> StoredDetections:

@@ -143,9 +143,33 @@ def test_mot_text_counts_frames_from_one_and_may_have_no_score(tmp_path: Path):
     assert len(stored.of(1)) == len(stored.of(7)) == 0
 
 
+HEADER = {"format": "crosscam-detections/1", "classes": ["person"], "width": 9, "height": 9}
+
+
+def lines_of(*records: dict[str, object]) -> str:
+    return "".join(json.dumps(record) + "\n" for record in (HEADER, *records))
+
+
+def boxes_of(*box: object) -> str:
+    return lines_of({"frame": 0, "position_s": 0.0, "boxes": [list(box)]})
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
+        ("d.jsonl", json.dumps({"format": HEADER["format"]}) + "\n", "d.jsonl:1: the header has no classes"),
+        ("d.jsonl", lines_of({"position_s": 0.0, "boxes": []}), "d.jsonl:2: not a frame .*'frame'"),
+        ("d.jsonl", boxes_of(1, 2), "d.jsonl:2: expected boxes of six finite numbers"),
+        ("d.jsonl", boxes_of(float("nan"), 2, 3, 9, 1, 0), "d.jsonl:2: expected boxes of six finite numbers"),
+        ("d.jsonl", boxes_of(1, 2, 3, "x", 1, 0), "d.jsonl:2: not a frame with its boxes"),
+        ("d.jsonl", boxes_of(5, 2, 3, 9, 1, 0), "d.jsonl:2: a box ends before it begins"),
+        ("d.jsonl", boxes_of(1, 2, 3, 9, 7, 0), "d.jsonl:2: expected confidences in 0..1"),
+        ("d.jsonl", boxes_of(1, 2, 3, 9, 1, 5), "d.jsonl:2: .*classes below 1"),
+        (
+            "d.jsonl",
+            lines_of(*({"frame": frame, "position_s": 0.0, "boxes": []} for frame in (4, 4))),
+            "d.jsonl:3: frame 4 follows frame 4",
+        ),
         ("d.jsonl", "{}\n", "d.jsonl:1: expected format"),
         (
             "d.jsonl",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from datetime import datetime, timezone
 from fractions import Fraction
@@ -152,6 +153,38 @@ def test_damaged_frames_are_skipped_and_counted(tmp_path: Path, make_clip: Clip)
     assert len(missing) == 1, "the frames after a damaged one keep their numbers"
     assert [frame.ref.timestamp_s for frame in frames] == [frame.ref.frame_index / 10 for frame in frames]
     assert not source.truncated
+
+
+@pytest.mark.parametrize(
+    ("matrix", "turns"), [((0, 1, -1, 0), -1), ((-1, 0, 0, -1), 2), ((0, -1, 1, 0), 1), ((1, 0, 0, 1), 0)]
+)
+def test_what_a_phone_filmed_sideways_stands_upright(
+    tmp_path: Path, make_clip: Clip, matrix: tuple[int, int, int, int], turns: int
+):
+    image = np.zeros((48, 64, 3), np.uint8)
+    image[:24, :32] = 255
+    data = bytearray(make_clip(tmp_path / "plain.mp4", [image] * 3).read_bytes())
+    start = data.find(b"tkhd") + 44  # ISO/IEC 14496-12, 8.3.2: the transformation matrix of the track
+    a, b, c, d = (value * 0x10000 for value in matrix)
+    data[start : start + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 0x40000000)
+    (tmp_path / "turned.mp4").write_bytes(data)
+    source = VideoSource(camera(tmp_path / "turned.mp4"))
+    frames = list(source)
+    expected = np.rot90(image, turns)
+    assert (source.info.height, source.info.width) == expected.shape[:2]
+    assert len(frames) == 3
+    assert np.abs(frames[0].image.astype(int) - expected).mean() < 8
+
+
+def test_a_cut_off_mp4_is_truncated_where_its_index_stands_in_front(tmp_path: Path, make_clip: Clip):
+    whole = make_clip(tmp_path / "whole.mp4", pictures(60, (320, 240)), 10, muxer={"movflags": "faststart"}, g="1")
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 7 // 10])
+    source = VideoSource(camera(cut))
+    frames = list(source)
+    assert 0 < len(frames) < 60
+    assert source.info.frames_declared == 60
+    assert source.truncated
 
 
 def test_what_cannot_be_opened_is_named(tmp_path: Path, make_clip: Clip):
