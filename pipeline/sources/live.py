@@ -19,7 +19,7 @@ from pipeline.packets import Frame, Image
 from pipeline.secrets import masked
 from pipeline.sources.backoff import Backoff
 from pipeline.sources.health import CameraHealth, CameraState, RateMeter
-from pipeline.sources.site_clock import SITE_CLOCK
+from pipeline.sources.pixels import BgrPictures
 from pipeline.sources.source import Selection, SourceInfo
 from pipeline.sources.stream import REFUSALS, Picture, Stream, reason_of
 from pipeline.sources.stream_clock import StreamClock
@@ -49,6 +49,7 @@ class LiveSource:
         self._clock = StreamClock(latency_s=camera.live.latency_s, max_error_s=camera.live.max_clock_error_s)
         self._watchdog = PictureWatchdog(camera.live.freeze_s)
         self._selection = Selection(camera)
+        self._pictures = BgrPictures()
         self._backoff = Backoff(camera.live.max_backoff_s)
         self._closed = threading.Event()
         self._state: CameraState = "connecting"
@@ -122,7 +123,7 @@ class LiveSource:
             self.frames_shed += 1
             return None
         self._credit = min(self._credit - 1.0, 1.0)
-        image = self._sized(picture.frame.to_ndarray(format="bgr24"))
+        image = self._sized(self._pictures.of(picture.frame))
         self._look(image)
         return Frame(FrameRef(self.camera_id, self._frame_index, time_s), image)
 
@@ -195,8 +196,3 @@ class LiveSource:
 
     def close(self) -> None:
         self._closed.set()
-
-
-def site_now_s() -> float:
-    """The present on the clock that live frames are stamped by."""
-    return SITE_CLOCK.now_s()
