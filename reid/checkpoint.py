@@ -107,7 +107,7 @@ def read_checkpoint(source: Source) -> Stored:
         FileNotFoundError: no such file.
     """
     content = source if isinstance(source, Mapping) else _read_file(Path(source))
-    config, form = content.get("config"), content.get("input")
+    config, form = _described(content, _name(source))
     for wrapper in ("model", "state_dict"):
         if isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
@@ -116,11 +116,18 @@ def read_checkpoint(source: Source) -> Stored:
     }
     if not tensors:
         raise CheckpointError(f"{_name(source)}: holds no tensors")
-    return Stored(
-        tensors,
-        dict(config) if isinstance(config, Mapping) else None,
-        InputForm(**form) if isinstance(form, Mapping) else None,
-    )
+    return Stored(tensors, config, form)
+
+
+def _described(content: Mapping[str, Any], name: str) -> tuple[dict[str, Any] | None, InputForm | None]:
+    """Config and input form of a file of ours; other trainers' entries of that name mean other things."""
+    config, form = content.get("config"), content.get("input")
+    if not isinstance(config, Mapping) or "embed_dim" not in config:
+        return None, None
+    try:
+        return dict(config), InputForm(**form) if isinstance(form, Mapping) else None
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{name}: input: {error}") from error
 
 
 def _read_file(path: Path) -> Mapping[str, Any]:
@@ -130,9 +137,21 @@ def _read_file(path: Path) -> Mapping[str, Any]:
         content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     except pickle.UnpicklingError as error:
         reason = "it holds more than tensors and plain values; such files can run code and are refused"
+        if "Unsupported operand" in str(error):
+            reason = "not a readable checkpoint (these bytes are no pickle)"
         raise CheckpointError(f"{path}: {reason}") from error
-    except (RuntimeError, SafetensorError, EOFError, OSError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"{path}: not a readable checkpoint ({str(error).splitlines()[0]})") from error
+    # Bytes that are no pickle at all end in any of these, depending on where the reader stumbles.
+    except (
+        RuntimeError,
+        SafetensorError,
+        EOFError,
+        OSError,
+        LookupError,
+        ValueError,
+        AttributeError,
+    ) as error:
+        what = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CheckpointError(f"{path}: not a readable checkpoint ({what})") from error
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path}: expected a state_dict, got {type(content).__name__}")
     return content

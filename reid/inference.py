@@ -3,7 +3,8 @@
 Shown by shapes: width, depth, MLP, qkv bias, SIE rows, JPM. Told by the number of patches where only one
 published image size and stride gives it: size and stride. By convention: heads of 64 (but 96 in the "small"
 of 2020), lambda 3, and a shift of 5 for persons (2:1 images), 8 for vehicles (square ones). Anything else
-must be said; so must the split of a camera x view table, which only ever shows its product.
+must be said; so must the split of a camera x view table, which only ever shows its product. The one published such
+table, VeRi-776's of 160 rows, is known to be 20 cameras x 8 views.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ SIZES = (
     ((128, 64), (192, 96), (320, 160), (384, 192), (128, 128), (384, 384)),
 )
 STRIDES = (16, 14, 12, 11)
+VERI_ROWS, VERI_CAMERAS, VERI_VIEWS = 160, 20, 8
 HEAD_DIM = 64
 PERSON_SHIFT, VEHICLE_SHIFT = 5, 8
 
@@ -71,8 +73,14 @@ def _backbone(shapes: Shapes, known: Mapping[str, Any]) -> dict[str, Any]:
 def _image(num_patches: int, known: Mapping[str, Any]) -> dict[str, Any]:
     if "image_size" in known and "stride" in known:
         return {}
-    strides = [tuple(known["stride"])] if "stride" in known else [(step, step) for step in STRIDES]
-    for sizes in [[tuple(known["image_size"])]] if "image_size" in known else SIZES:
+    published, any_step = (
+        tuple((step, step) for step in steps) for steps in (STRIDES, range(PATCH_PX, 0, -1))
+    )
+    if "image_size" in known:
+        tries = [([tuple(known["image_size"])], strides) for strides in (published, any_step)]
+    else:
+        tries = [(sizes, [tuple(known["stride"])] if "stride" in known else published) for sizes in SIZES]
+    for sizes, strides in tries:
         pairs = product(sizes, strides)
         fitting = [(size, stride) for size, stride in pairs if _patches(size, stride) == num_patches]
         if len(fitting) == 1:
@@ -92,9 +100,11 @@ def _side_information(shape: tuple[int, ...] | None, fields: Mapping[str, Any]) 
     if shape is None or "num_cameras" in fields or "num_views" in fields:
         return {}
     rows, (height, width) = shape[0], fields["image_size"]
+    if height == width and rows == VERI_ROWS:
+        return {"num_cameras": VERI_CAMERAS, "num_views": VERI_VIEWS}
     if height == width:
         raise ValueError(
             f"base.sie_embed has {rows} rows and does not show how many cameras and views that is; "
-            f"say num_cameras and num_views (VeRi-776: 20 and 8, cameras only: {rows} and 0)"
+            f"say num_cameras and num_views (cameras only: {rows} and 0)"
         )
     return {"num_cameras": rows}

@@ -157,7 +157,7 @@ def _checked_ids(name: str, ids: SideInput | None, size: int, like: Tensor) -> T
     if ids is None:
         raise ValueError(f"{name}: this network knows {size} {name}s, so each image needs its {name} id")
     values = torch.as_tensor(ids, device=like.device)
-    if values.is_floating_point():
+    if values.is_floating_point() and values.numel():
         raise ValueError(f"{name}: expected whole numbers, got {values.dtype}")
     if values.ndim and values.shape != like.shape:
         raise ValueError(f"{name}: expected {len(like)} ids, one for each image, got {tuple(values.shape)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from numbers import Integral, Real
 from typing import Any, Literal
 
 from reid.jigsaw import jigsaw_parts
@@ -10,6 +11,13 @@ from reid.jigsaw import jigsaw_parts
 __all__ = ["BACKBONES", "PATCH_PX", "TransReIDConfig"]
 
 PATCH_PX = 16
+
+_WHOLE = (
+    *("embed_dim", "depth", "num_heads", "num_cameras", "num_views"),
+    *("shift", "groups", "divide_length", "num_classes"),
+)
+_NUMBERS = ("mlp_ratio", "qk_scale", "sie_coefficient")
+_SWITCHES = ("qkv_bias", "jpm", "rearrange")
 
 BACKBONES: dict[str, dict[str, Any]] = {
     "vit_base": {"embed_dim": 768, "depth": 12, "num_heads": 12},
@@ -71,10 +79,25 @@ class TransReIDConfig:
     def __post_init__(self) -> None:
         for name in ("image_size", "stride"):
             object.__setattr__(self, name, _pair(name, getattr(self, name)))
+        self._check_kinds()
         self._check_sizes()
         self._check_sie()
         if self.jpm:
             self.parts()
+
+    def _check_kinds(self) -> None:
+        for name in _WHOLE + _NUMBERS + _SWITCHES:
+            value = getattr(self, name)
+            if name in _WHOLE and (not isinstance(value, Integral) or isinstance(value, bool)):
+                raise ValueError(f"{name}: expected a whole number, got {value!r}")
+            if (
+                name in _NUMBERS
+                and not isinstance(value, Real)
+                and not (name == "qk_scale" and value is None)
+            ):
+                raise ValueError(f"{name}: expected a number, got {value!r}")
+            if name in _SWITCHES and isinstance(value, str):
+                raise ValueError(f"{name}: expected true or false, got {value!r}")
 
     def _check_sizes(self) -> None:
         if min(self.image_size) < PATCH_PX:
@@ -82,6 +105,8 @@ class TransReIDConfig:
         for name in ("embed_dim", "depth", "num_heads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        if self.mlp_width < 1:
+            raise ValueError(f"mlp_ratio: {self.mlp_ratio} leaves no hidden units at width {self.embed_dim}")
         if self.embed_dim % self.num_heads:
             raise ValueError(f"num_heads: {self.num_heads} does not divide embed_dim {self.embed_dim}")
         if self.num_classes < 0:
@@ -105,6 +130,11 @@ class TransReIDConfig:
         """Rows and columns of patches; pixels that no whole patch reaches are ignored."""
         (height, width), (step_y, step_x) = self.image_size, self.stride
         return (height - PATCH_PX) // step_y + 1, (width - PATCH_PX) // step_x + 1
+
+    @property
+    def mlp_width(self) -> int:
+        """Hidden units of an MLP: rounded down, but a ratio read off a width gives that width back."""
+        return int(self.embed_dim * self.mlp_ratio + 1e-6)
 
     @property
     def num_patches(self) -> int:

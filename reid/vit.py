@@ -97,7 +97,7 @@ class Block(nn.Module):
         self.attn = Attention(dim, config.num_heads, config.qkv_bias, scale)
         self.drop_path = DropPath(drop_path)
         self.norm2 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
-        self.mlp = Mlp(dim, round(dim * config.mlp_ratio))
+        self.mlp = Mlp(dim, config.mlp_width)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.drop_path(self.attn(self.norm1(x)))

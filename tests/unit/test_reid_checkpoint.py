@@ -96,6 +96,20 @@ def test_broken_and_missing_files_name_themselves(tmp_path: Path, name: str) -> 
         load_checkpoint(tmp_path / name)
 
 
+@pytest.mark.parametrize("content", [b"", b"hello world\n", b"<!DOCTYPE html>", bytes(range(256))])
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_bytes_that_are_no_checkpoint_name_their_file(tmp_path: Path, content: bytes, suffix: str) -> None:
+    (tmp_path / f"odd{suffix}").write_bytes(content)
+    with pytest.raises(CheckpointError, match=rf"odd{suffix}: not a readable checkpoint"):
+        load_checkpoint(tmp_path / f"odd{suffix}")
+
+
+def test_other_trainers_entries_beside_the_weights_are_not_ours(model: TransReID, tmp_path: Path) -> None:
+    content = {"state_dict": model.state_dict(), "config": {"MODEL": 1}, "input": {"size": 3}, "epoch": 120}
+    torch.save(content, tmp_path / "theirs.pth")
+    assert load_checkpoint(tmp_path / "theirs.pth", SMALL).config == replace(SMALL, num_classes=0)
+
+
 def test_a_file_of_something_else_says_so(tmp_path: Path) -> None:
     torch.save({"weight": torch.zeros(2)}, tmp_path / "other.pth")
     with pytest.raises(CheckpointError, match=r"other.pth: not a TransReID checkpoint"):
@@ -127,10 +141,21 @@ def test_published_files_need_no_config(reference: Path) -> None:
 
 def test_a_camera_and_view_table_cannot_be_split_by_guessing(reference: Path) -> None:
     shapes = official_shapes(reference, "veri_vit_transreid_stride12_256x256")
-    with pytest.raises(ValueError, match=r"160 rows.*say num_cameras and num_views"):
+    veri = infer_config(shapes)
+    assert (veri.num_cameras, veri.num_views, veri.shift, veri.stride) == (20, 8, 8, (12, 12))
+    shapes["base.sie_embed"] = (24, 1, 768)
+    with pytest.raises(ValueError, match=r"24 rows.*say num_cameras and num_views"):
         infer_config(shapes)
-    told = infer_config(shapes, num_cameras=20, num_views=8)
-    assert (told.num_cameras, told.num_views, told.shift, told.stride) == (20, 8, 8, (12, 12))
+    told = infer_config(shapes, num_cameras=6, num_views=4)
+    assert (told.num_cameras, told.num_views) == (6, 4)
+
+
+def test_any_stride_is_read_off_a_known_image_size(reference: Path) -> None:
+    shapes = official_shapes(reference, "msmt_deit_small_s16_256x128")
+    for step in (16, 12, 9, 8):
+        patches = ((256 - 16) // step + 1) * ((128 - 16) // step + 1)
+        shapes["base.pos_embed"] = (1, patches + 1, 384)
+        assert infer_config(shapes, image_size=(256, 128)).stride == (step, step)
 
 
 def test_what_cannot_be_inferred_is_named(model: TransReID) -> None:

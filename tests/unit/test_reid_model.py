@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from reid import TransReID, TransReIDConfig, load_checkpoint
 
@@ -228,13 +230,24 @@ def test_a_network_without_side_information_ignores_the_camera() -> None:
     torch.testing.assert_close(model(images, camera=7, view=1), model(images))
 
 
+def test_hidden_widths_are_rounded_down_and_read_back_exactly() -> None:
+    assert replace(TINY, embed_dim=36, mlp_ratio=3.3).mlp_width == 118
+    for width in range(1, 200):
+        assert replace(TINY, embed_dim=36, mlp_ratio=width / 36).mlp_width == width
+
+
+def test_no_images_give_no_embeddings() -> None:
+    model = TransReID(replace(TINY, num_cameras=3)).eval()
+    assert model(torch.zeros(0, 3, 64, 32), camera=[]).shape == (0, 32)
+
+
 def test_wrong_image_size_is_refused() -> None:
     with pytest.raises(ValueError, match=r"expected shape \(2, 3, 64, 32\), got \(2, 3, 32, 64\)"):
         TransReID(TINY).eval()(torch.randn(2, 3, 32, 64))
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("changes", "message"),
     [
         ({"num_cameras": 1}, "num_cameras: side information needs at least two cameras"),
         ({"num_views": 1, "num_cameras": 4}, "num_views: side information needs at least two views"),
@@ -248,11 +261,121 @@ def test_wrong_image_size_is_refused() -> None:
         ({"image_size": (8, 8)}, "smaller than one 16 px patch"),
         ({"stride": (0, 1)}, "stride: expected positive"),
         ({"neck": "middle"}, "neck: expected 'before' or 'after'"),
+        ({"depth": "12"}, "depth: expected a whole number, got '12'"),
+        ({"num_heads": 4.0}, "num_heads: expected a whole number"),
+        ({"mlp_ratio": 0}, "mlp_ratio: 0 leaves no hidden units"),
+        ({"qk_scale": "768**-0.5"}, "qk_scale: expected a number"),
+        ({"jpm": "no"}, "jpm: expected true or false"),
     ],
 )
-def test_impossible_shapes_are_refused(settings: dict[str, Any], message: str | None) -> None:
+def test_impossible_shapes_are_refused(changes: dict[str, Any], message: str | None) -> None:
     if message is None:
-        assert replace(TINY, **settings).num_patches == 8
+        assert replace(TINY, **changes).num_patches == 8
         return
     with pytest.raises(ValueError, match=message):
-        replace(TINY, **settings)
+        replace(TINY, **changes)
+
+
+def described(
+    config: TransReIDConfig, state: dict[str, torch.Tensor], images: torch.Tensor, rows: Any
+) -> Any:
+    """The paper's network spelled out, with no short cut: what `TransReID` must equal for any config."""
+    functional = torch.nn.functional
+
+    def norm(name: str, x: torch.Tensor) -> torch.Tensor:
+        return functional.layer_norm(x, x.shape[-1:], state[f"{name}.weight"], state[f"{name}.bias"], 1e-6)
+
+    def linear(name: str, x: torch.Tensor) -> torch.Tensor:
+        return functional.linear(x, state[f"{name}.weight"], state.get(f"{name}.bias"))
+
+    def block(name: str, x: torch.Tensor) -> torch.Tensor:
+        batch, tokens, dim = x.shape
+        qkv = linear(f"{name}.attn.qkv", norm(f"{name}.norm1", x))
+        q, k, v = qkv.view(batch, tokens, 3, config.num_heads, -1).permute(2, 0, 3, 1, 4)
+        scale = (dim // config.num_heads) ** -0.5 if config.qk_scale is None else config.qk_scale
+        mixed = (scale * q @ k.transpose(-1, -2)).softmax(dim=-1) @ v
+        x = x + linear(f"{name}.attn.proj", mixed.transpose(1, 2).reshape(batch, tokens, dim))
+        hidden = functional.gelu(linear(f"{name}.mlp.fc1", norm(f"{name}.norm2", x)))
+        return x + linear(f"{name}.mlp.fc2", hidden)
+
+    weight, bias = (state[f"base.patch_embed.proj.{name}"] for name in ("weight", "bias"))
+    patches = functional.conv2d(images, weight, bias, config.stride).flatten(2).transpose(1, 2)
+    x = torch.cat([state["base.cls_token"].expand(len(images), -1, -1), patches], dim=1)
+    x = x + state["base.pos_embed"]
+    if rows is not None:
+        x = x + config.sie_coefficient * state["base.sie_embed"][rows]
+    for index in range(config.depth - 1):
+        x = block(f"base.blocks.{index}", x)
+    if not config.jpm:
+        features = [norm("base.norm", block(f"base.blocks.{config.depth - 1}", x))[:, 0]]
+    else:
+        features = [norm("b1.1", block("b1.0", x))[:, 0]]
+        local, count = x[:, 1:], x.shape[1] - 1
+        if config.rearrange:
+            local = local.roll(1 - config.shift, dims=1)
+            if count % config.groups:
+                local = torch.cat([local, local[:, -2:-1]], dim=1)
+            local = local.unflatten(1, (config.groups, -1)).transpose(1, 2).flatten(1, 2)
+        length = count // config.divide_length
+        for part in range(4):
+            tokens = torch.cat([x[:, :1], local[:, part * length : (part + 1) * length]], dim=1)
+            features.append(norm("b2.1", block("b2.0", tokens))[:, 0])
+    if config.neck == "after":
+        for index, suffix in enumerate(("", "_1", "_2", "_3", "_4")[: len(features)]):
+            neck = {key: state[f"bottleneck{suffix}.{key}"] for key in ("running_mean", "running_var")}
+            scale, shift = state[f"bottleneck{suffix}.weight"], state[f"bottleneck{suffix}.bias"]
+            features[index] = functional.batch_norm(features[index], **neck, weight=scale, bias=shift)
+    return torch.cat([features[0], *(feature / 4 for feature in features[1:])], dim=1)
+
+
+SHAPES = st.fixed_dictionaries(
+    {
+        "image_size": st.tuples(st.integers(48, 90), st.integers(32, 64)),
+        "stride": st.tuples(st.integers(8, 20), st.integers(8, 16)),
+        "embed_dim": st.sampled_from([12, 24, 36]),
+        "depth": st.integers(1, 3),
+        "num_heads": st.sampled_from([1, 2, 3, 6]),
+        "mlp_ratio": st.sampled_from([1.0, 2.5, 3.0, 4.0]),
+        "qkv_bias": st.booleans(),
+        "qk_scale": st.sampled_from([None, 0.3, 36**-0.5]),
+        "num_cameras": st.sampled_from([0, 2, 5]),
+        "num_views": st.sampled_from([0, 2, 3]),
+        "sie_coefficient": st.sampled_from([0.5, 3.0]),
+        "jpm": st.booleans(),
+        "shift": st.integers(1, 4),
+        "groups": st.sampled_from([1, 2, 3]),
+        "divide_length": st.integers(2, 4),
+        "rearrange": st.booleans(),
+        "num_classes": st.sampled_from([0, 7]),
+        "neck": st.sampled_from(["before", "after"]),
+    }
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(SHAPES, st.integers(0, 2**31))
+def test_any_configuration_is_the_network_described(shape: dict[str, Any], seed: int) -> None:
+    try:
+        config = TransReIDConfig(**shape)
+    except ValueError as error:
+        assert str(error).partition(":")[0] in ("shift", "groups", "divide_length")
+        return
+    draw = torch.Generator().manual_seed(seed)
+    state = {
+        key: torch.rand(value.shape, generator=draw, dtype=torch.float64) + (0.1 if "var" in key else -0.5)
+        for key, value in TransReID(config).state_dict().items()
+    }
+    model = load_checkpoint({key: value.float() for key, value in state.items()}, config).double()
+    state = {key: value.float().double() for key, value in state.items()}
+    images = torch.rand((2, 3, *config.image_size), generator=draw, dtype=torch.float64)
+    camera, view = (
+        torch.randint(max(n, 1), (2,), generator=draw) for n in (config.num_cameras, config.num_views)
+    )
+    rows = camera * max(config.num_views, 1) + view if config.num_sie_rows else None
+    with torch.no_grad():
+        torch.testing.assert_close(
+            model(images, camera=camera, view=view),
+            described(config, state, images, rows),
+            rtol=1e-9,
+            atol=1e-9,
+        )
