@@ -1,6 +1,8 @@
 """A real RTSP server whose cameras can be told to misbehave; runs under the system's Python, which has GStreamer.
 
-    /usr/bin/python3 rtsp_server.py PORT [--user NAME --password WORD] MOUNT=WIDTHxHEIGHT@FPS | MOUNT=FILE@FPS ...
+    /usr/bin/python3 rtsp_server.py PORT [--user NAME --password WORD] [--certificate PEM] MOUNT=WIDTHxHEIGHT@FPS ...
+
+or MOUNT=FILE@FPS for recorded ones.
 
 Drawn cameras carry the host's steady clock (milliseconds, 32 bits) as black and white blocks in the upper half of every
 picture, so that a reader can tell when it was taken, and a square that wanders. A FILE holds H.264 access units, each
@@ -23,7 +25,7 @@ import gi
 
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
+from gi.repository import Gio, GLib, Gst, GstRtspServer  # noqa: E402
 
 COLUMNS, ROWS = 16, 2
 ENCODE = (
@@ -151,17 +153,22 @@ def mount(server: GstRtspServer.RTSPServer, name: str, camera: DrawnCamera | Pla
     server.get_mount_points().add_factory(f"/{name}", factory)
 
 
-def guard(server: GstRtspServer.RTSPServer, user: str, password: str) -> None:
-    auth, token = GstRtspServer.RTSPAuth(), GstRtspServer.RTSPToken()
-    token.set_string("media.factory.role", user)
-    auth.add_basic(GstRtspServer.RTSPAuth.make_basic(user, password), token)
+def guard(server: GstRtspServer.RTSPServer, user: str, password: str, certificate: str) -> None:
+    """Ask for a name and a password, speak TLS, or both."""
+    auth, role = GstRtspServer.RTSPAuth(), user or "anybody"
+    token = GstRtspServer.RTSPToken()
+    token.set_string("media.factory.role", role)
+    if user:
+        auth.add_basic(GstRtspServer.RTSPAuth.make_basic(user, password), token)
+    else:
+        auth.set_default_token(token)
+    if certificate:
+        auth.set_tls_certificate(Gio.TlsCertificate.new_from_file(certificate))
     server.set_auth(auth)
-    mounts = server.get_mount_points()
+    rights = f"{role},media.factory.access=true,media.factory.construct=true"
     for name in cameras:
-        factory = mounts.match(f"/{name}")[0]
-        factory.add_role_from_structure(
-            Gst.Structure.from_string(f"{user},media.factory.access=true,media.factory.construct=true")[0]
-        )
+        factory = server.get_mount_points().match(f"/{name}")[0]
+        factory.add_role_from_structure(Gst.Structure.from_string(rights)[0])
 
 
 def heed(line: str) -> None:
@@ -191,8 +198,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("port")
     parser.add_argument("mounts", nargs="+")
-    parser.add_argument("--user")
+    parser.add_argument("--user", default="")
     parser.add_argument("--password", default="")
+    parser.add_argument("--certificate", default="")
     arguments = parser.parse_args()
     Gst.init(None)
     loop = GLib.MainLoop()
@@ -200,8 +208,8 @@ if __name__ == "__main__":
     cameras = {one.split("=", 1)[0]: camera_of(one.split("=", 1)[1]) for one in arguments.mounts}
     for name, camera in cameras.items():
         mount(server, name, camera)
-    if arguments.user:
-        guard(server, arguments.user, arguments.password)
+    if arguments.user or arguments.certificate:
+        guard(server, arguments.user, arguments.password, arguments.certificate)
     if not server.attach(None):
         sys.exit(f"port {arguments.port} is taken")
     threading.Thread(target=listen, daemon=True).start()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -14,7 +13,7 @@ import numpy.typing as npt
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 SCRIPT = Path(__file__).with_name("rtsp_server.py")
-PACKAGES = "gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base/-good/-bad/-ugly faketime"
+PACKAGES = "gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-{base,good,bad,ugly}"
 COLUMNS, ROWS = 16, 2
 _IMPORTS = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import Gst, GstRtspServer; Gst.init(None)"
 _NEEDS = "assert all(map(Gst.ElementFactory.find, ('x264enc', 'h264parse', 'rtph264pay', 'appsrc')))"
@@ -38,22 +37,34 @@ class RtspServer:
     """``mounts`` as `rtsp_server.py` takes them; killed and started again at will, on the same port.
 
     Args:
-        clock: what the server's wall clock shows, as ``faketime`` takes it, e.g. ``+90s`` or ``+0 x1.01``.
+        clock: a file that says how far the server's wall clock is off, as libfaketime reads it, e.g. ``+90s``; it may be
+            rewritten while the server runs.
+        certificate: PEM file of key and certificate; the server then speaks TLS.
     """
 
-    def __init__(self, *mounts: str, clock: str | None = None, user: str = "", password: str = "") -> None:
+    def __init__(
+        self,
+        *mounts: str,
+        clock: Path | None = None,
+        user: str = "",
+        password: str = "",
+        certificate: Path | None = None,
+    ) -> None:
         self.port = free_port()
+        self._scheme = "rtsp" if certificate is None else "rtsps"
         self._arguments = [SYSTEM_PYTHON, str(SCRIPT), str(self.port), *mounts]
         if user:
             self._arguments += ["--user", user, "--password", password]
+        if certificate is not None:
+            self._arguments += ["--certificate", str(certificate)]
         self._environment = {**os.environ, "GST_DEBUG": "none"}
         if clock is not None:
-            self._arguments[:0] = ["faketime", "-f", clock]
-            self._environment["DONT_FAKE_MONOTONIC"] = "1"
+            self._environment |= {"LD_PRELOAD": str(faketime()), "FAKETIME_TIMESTAMP_FILE": str(clock)}
+            self._environment |= {"FAKETIME_NO_CACHE": "1", "DONT_FAKE_MONOTONIC": "1"}
         self._process: subprocess.Popen[str] | None = None
 
     def url(self, mount: str, credentials: str = "") -> str:
-        return f"rtsp://{credentials + '@' if credentials else ''}127.0.0.1:{self.port}/{mount}"
+        return f"{self._scheme}://{credentials + '@' if credentials else ''}127.0.0.1:{self.port}/{mount}"
 
     def start(self) -> RtspServer:
         self._process = subprocess.Popen(
@@ -102,8 +113,9 @@ class RtspServer:
         self.kill()
 
 
-def has_faketime() -> bool:
-    return shutil.which("faketime") is not None
+def faketime() -> Path | None:
+    """The library that shows a process another time, of Debian's package ``faketime``; None without it."""
+    return next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
 
 
 def taken_at(image: npt.NDArray[np.uint8]) -> float:
