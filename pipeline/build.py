@@ -5,19 +5,19 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pipeline.calibrations import ground_of, load_calibration
-from pipeline.config import CameraConfig, Config
+from pipeline.config import CameraConfig, Config, SieChoice
 from pipeline.export.header import CameraInfo, ModelInfo, RunHeader
 from pipeline.models import model_info, open_detector, open_embedder, sie_rows, weights_path
 from pipeline.packets import CameraEnd
 from pipeline.recorders import DetectionRecorder, EmbeddingRecorder
-from pipeline.roi import region_of
+from pipeline.roi import RegionOfInterest, region_of
 from pipeline.shard import Shard
-from pipeline.sources.opening import needs_pixels, open_sources, stored_detections
+from pipeline.sources.opening import needs_pixels, open_source, open_sources, stored_detections
 from pipeline.sources.reader import Reader
 from pipeline.sources.source import Source, SourceInfo, site_origin_s
 from pipeline.stages.crop import CropStage
@@ -27,9 +27,25 @@ from pipeline.stages.detection_files import StoredDetections
 from pipeline.stages.embed import AppearanceStage, EmbedStage, NoEmbeddings, ReplayEmbeddings
 from pipeline.stages.embedding_files import StoredCrop, model_folder, read_embeddings
 from pipeline.stages.track import TrackStage
-from pipeline.stages.tracklets import TrackletStage
+from pipeline.stages.tracklets import GroundOf, TrackletStage
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class CameraTables:
+    """What the stages look up by camera; they hold these very tables, so a camera that comes is entered here.
+
+    Attributes:
+        regions, ground, stored, sie: of each camera; ``sie`` for networks that run, ``stored`` for replay.
+        num_sie_rows: of the network, or None where none runs.
+    """
+
+    regions: dict[str, RegionOfInterest | None]
+    ground: dict[str, GroundOf]
+    stored: dict[str, StoredDetections]
+    sie: dict[str, SieChoice]
+    num_sie_rows: int | None
 
 
 @dataclass(slots=True)
@@ -38,7 +54,9 @@ class Run:
 
     Attributes:
         failed: cameras that could not be opened; the others run, and the result counts as incomplete.
+        header: names every camera that ever took part.
         embedding_dim: length of an embedding; 0 without embeddings.
+        tables: what the stages know of each camera.
     """
 
     config: Config
@@ -47,6 +65,8 @@ class Run:
     failed: Sequence[CameraEnd]
     recorders: Sequence[DetectionRecorder | EmbeddingRecorder]
     embedding_dim: int
+    tables: CameraTables
+    stop: threading.Event
 
 
 @dataclass(slots=True)
@@ -57,7 +77,8 @@ class _Appearance:
     model: ModelInfo | None = None
     model_hash: str = ""
     dim: int = 0
-    sie: Mapping[str, int | str] = field(default_factory=dict)
+    sie: dict[str, SieChoice] = field(default_factory=dict)
+    num_sie_rows: int | None = None
 
 
 def build_run(config: Config, output: Path, stop: threading.Event) -> Run:
@@ -81,7 +102,7 @@ def _run_of(
     config: Config,
     sources: Sequence[Source],
     failed: Sequence[CameraEnd],
-    stored: Mapping[str, StoredDetections],
+    stored: dict[str, StoredDetections],
     output: Path,
     stop: threading.Event,
 ) -> Run:
@@ -95,6 +116,7 @@ def _run_of(
     regions = {one.id: region_of(one, infos[one.id].width, infos[one.id].height) for one in cameras}
     calibrations = {camera.id: load_calibration(camera) for camera in cameras}
     ground = {id_: ground_of(one, infos[id_].height) for id_, one in calibrations.items() if one is not None}
+    tables = CameraTables(regions, ground, stored, appearance.sie, appearance.num_sie_rows)
     shard = Shard(
         readers=[Reader(source, config.run.buffer_frames, stop) for source in sources],
         detect=DetectStage(detector, config.detector, regions, detections),
@@ -103,7 +125,33 @@ def _run_of(
         tracklets=TrackletStage(ground, _early_crops(config), embeddings),
     )
     recorders = [recorder for recorder in (detections, embeddings) if recorder is not None]
-    return Run(config, shard, _header(config, infos, models), failed, recorders, appearance.dim)
+    header = _header(config, infos, models)
+    return Run(config, shard, header, failed, recorders, appearance.dim, tables, stop)
+
+
+def admit(run: Run, camera: CameraConfig) -> Reader:
+    """Make ready for a camera that comes while the run goes on, or comes back; the caller hands its reader to the shard.
+
+    Raises:
+        SourceError, ModelError, ConfigError: its mask, calibration, detections or SIE row do not fit; nothing changed.
+    """
+    tables, config = run.tables, run.config
+    region, calibration = region_of(camera, 0, 0), load_calibration(camera)
+    rows = {} if tables.num_sie_rows is None else sie_rows([camera], tables.num_sie_rows, config.embedder)
+    stored = stored_detections(config.model_copy(update={"cameras": [camera]}))
+    source = open_source(camera)
+    tables.regions[camera.id] = region
+    tables.ground.pop(camera.id, None)
+    if calibration is not None:
+        tables.ground[camera.id] = ground_of(calibration, source.info.height)
+    tables.sie.update(rows)
+    tables.stored.update(stored)
+    info = _camera_info(camera, source.info, config)
+    others = tuple(one for one in run.header.cameras if one.id != camera.id)
+    run.header = replace(run.header, cameras=(*others, info))
+    for recorder in run.recorders:
+        recorder.begin(camera.id, site_origin_s(camera))
+    return Reader(source, config.run.buffer_frames, run.stop)
 
 
 def _detector(config: Config, stored: Mapping[str, StoredDetections]) -> tuple[Detector, ModelInfo | None]:
@@ -128,7 +176,7 @@ def _appearance(config: Config, cameras: Sequence[CameraConfig]) -> _Appearance:
     sie = sie_rows(cameras, embedder.num_sie_rows, settings)
     stage = EmbedStage(CropStage(config.crops, _early_crops(config)), embedder, sie)
     model = model_info("embedder", settings.backend, weights)
-    return _Appearance(stage, model, embedder.model_hash, embedder.dim, sie)
+    return _Appearance(stage, model, embedder.model_hash, embedder.dim, sie, embedder.num_sie_rows)
 
 
 def _stored_dim(stored: Mapping[str, Mapping[int, Sequence[StoredCrop]]]) -> int:

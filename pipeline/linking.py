@@ -28,6 +28,20 @@ MAX_STEPS = 512
 class Linker(Protocol):
     """Takes tracklets and watermarks as they come; what it decides early comes back as events."""
 
+    @property
+    def identities(self) -> int:
+        """Identities that may still grow."""
+        ...
+
+    @property
+    def remembered(self) -> int:
+        """Tracklets whose appearance is kept for comparing."""
+        ...
+
+    def join(self, camera_id: str, site: str) -> None:
+        """A camera comes, or comes back, while the others run."""
+        ...
+
     def take(self, tracklet: Tracklet) -> None: ...
 
     def advance(self, watermark: Watermark) -> Sequence[Event]: ...
@@ -43,6 +57,17 @@ class OfflineLinker:
     def __init__(self, link: Callable[[Sequence[Tracklet]], Sequence[Trajectory]]) -> None:
         self._link = link
         self._tracklets: dict[TrackletKey, Tracklet] = {}
+
+    @property
+    def identities(self) -> int:
+        return 0
+
+    @property
+    def remembered(self) -> int:
+        return len(self._tracklets)
+
+    def join(self, camera_id: str, site: str) -> None:
+        pass
 
     def take(self, tracklet: Tracklet) -> None:
         self._tracklets[tracklet.key] = thinned(tracklet, MAX_STEPS)
@@ -68,6 +93,18 @@ class OnlineLinker:
         self._associator = associator
         self._store = store
         self._merge = EventTimeMerge(camera_ids)
+
+    @property
+    def identities(self) -> int:
+        return len(self._associator)
+
+    @property
+    def remembered(self) -> int:
+        return self._associator.remembered
+
+    def join(self, camera_id: str, site: str) -> None:
+        self._merge.join(camera_id)
+        self._associator.set_site(camera_id, site)
 
     def take(self, tracklet: Tracklet) -> None:
         self._merge.push(tracklet)

@@ -21,6 +21,10 @@ class EventTimeMerge:
         """Nothing older than this will follow from any camera."""
         return min(self._passed.values(), default=float("inf"))
 
+    def join(self, camera_id: str) -> None:
+        """A camera comes, or comes back: from now on its watermark is waited for."""
+        self._passed[camera_id] = float("-inf")
+
     def push(self, tracklet: Tracklet) -> None:
         camera_id, local_id = tracklet.key
         heapq.heappush(self._heap, (tracklet.as_of_s, camera_id, local_id, tracklet.is_final, tracklet))

@@ -4,40 +4,43 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
 from pipeline.packets import CameraEnd
+from pipeline.serve.status import CameraStatus, RunStatus
+from pipeline.sinks.delivery import SinkStatus
 from pipeline.timing import StageTimes
 
 LINE_EVERY_S = 10.0
+LIVE_LINE_EVERY_S = 60.0
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class CameraProgress:
-    """How far one camera is.
+    """How far one recording is.
 
     Attributes:
         expected: frames to come in all, or None.
-        lag_s: live: behind the wall clock; recorded: behind the camera that is furthest.
     """
 
     expected: int | None
-    is_live: bool = False
     done: int = 0
     time_s: float = float("-inf")
     began: float = field(default_factory=time.monotonic)
 
     def frame(self, time_s: float) -> None:
-        self.done += 1
-        self.time_s = time_s
+        """What was seen of a track before it was confirmed is told again, under its own time: that is no new frame."""
+        self.done += time_s > self.time_s
+        self.time_s = max(self.time_s, time_s)
 
     @property
     def fps(self) -> float:
@@ -50,7 +53,8 @@ class CameraProgress:
         return max(self.expected - self.done, 0) / max(self.fps, 1e-6)
 
     def lag_s(self, front_s: float) -> float:
-        return max(0.0, (time.time() if self.is_live else front_s) - self.time_s) if self.done else 0.0
+        """Behind the camera that is furthest."""
+        return max(0.0, front_s - self.time_s) if self.done else 0.0
 
 
 class RunProgress:
@@ -103,6 +107,80 @@ class RunProgress:
         front_s = max(one.time_s for one in self._cameras.values())
         eta = "" if camera.eta_s is None else f", {clock_text(camera.eta_s)} to go"
         return f"{camera.fps:.1f} fps, lag {camera.lag_s(front_s):.1f} s{eta}"
+
+
+class LiveTable:
+    """Live cameras: a table that is renewed every second; without a terminal a line a minute. A context manager."""
+
+    def __init__(self, status: Callable[[], RunStatus], console: Console) -> None:
+        self._status = status
+        self._next_line = time.monotonic() + LIVE_LINE_EVERY_S
+        self._table = Live(
+            get_renderable=lambda: live_tables(status()),
+            console=console,
+            refresh_per_second=1,
+            transient=True,
+        )
+        self._shown = console.is_terminal
+
+    def __enter__(self) -> LiveTable:
+        if self._shown:
+            self._table.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._shown:
+            self._table.stop()
+
+    def frame(self, camera_id: str, time_s: float) -> None:
+        """One more frame of a camera is through."""
+        if not self._shown and time.monotonic() >= self._next_line:
+            self._next_line = time.monotonic() + LIVE_LINE_EVERY_S
+            log.info("%s", "; ".join(_live_line(one) for one in self._status().cameras))
+
+
+def _live_line(one: CameraStatus) -> str:
+    health = one.health
+    return f"{health.camera_id} {health.state}, {one.fps_out:.1f} of {health.fps_in:.1f} fps, lag {health.lag_s:.1f} s"
+
+
+def live_tables(status: RunStatus) -> Group:
+    """Cameras, sinks and the run as a whole, as they stand."""
+    parts: list[Table | str] = [_camera_states(status.cameras)]
+    if status.sinks:
+        parts.append(_sink_states(status.sinks))
+    events = sum((status.events or {}).values())
+    using = "" if status.share == 1.0 else f", using {100 * status.share:.0f} % of the frames"
+    parts.append(f"{clock_text(status.up_s)}  {status.identities} identities open, {events} events{using}")
+    return Group(*parts)
+
+
+def _camera_states(cameras: Sequence[CameraStatus]) -> Table:
+    table = Table("camera", "state")
+    for name in ("in fps", "out fps", "lag s", "queue", "dropped", "late", "reconnects", "tracklets"):
+        table.add_column(name, justify="right")
+    table.add_column("clock")
+    for one in cameras:
+        health = one.health
+        is_well = health.state == "live" and health.picture == "live"
+        state = health.state if health.state != "live" else health.picture
+        rates = (f"{health.fps_in:.1f}", f"{one.fps_out:.1f}", f"{health.lag_s:.2f}")
+        counts = (health.queued, health.frames_dropped, health.frames_late, health.reconnects, one.tracklets)
+        table.add_row(health.camera_id, state, *rates, *map(str, counts), health.clock_kind,
+                      style=None if is_well else "red")  # fmt: skip
+    return table
+
+
+def _sink_states(sinks: Sequence[SinkStatus]) -> Table:
+    table = Table("sink", "state")
+    for name in ("sent", "waiting", "MiB", "dropped"):
+        table.add_column(name, justify="right")
+    for one in sinks:
+        counts = (str(one.sent), str(one.waiting), f"{one.waiting_bytes / 2**20:.1f}", str(one.dropped))
+        table.add_row(one.name, "up" if one.is_up else "down", *counts, style=None if one.is_up else "red")
+    return table
 
 
 def clock_text(seconds: float) -> str:

@@ -23,11 +23,19 @@ class DetectionRecorder:
     def __init__(
         self, folder: Path, headers: Mapping[str, dict[str, Any]], origin_s: Mapping[str, float]
     ) -> None:
-        self._origin_s = origin_s
+        self._folder = folder
+        self._origin_s = dict(origin_s)
+        self._headers = dict(headers)
         self._files = {
             camera: DetectionWriter(folder / f"{camera}.jsonl", {"camera": camera, **header})
             for camera, header in headers.items()
         }
+
+    def begin(self, camera: str, origin_s: float) -> None:
+        """A camera comes while the run goes on; one that comes back gets a file of its own beside the first."""
+        header = self._headers.get(camera) or _like(self._headers)
+        self._headers[camera], self._origin_s[camera] = header, origin_s
+        self._files[camera] = DetectionWriter(_free(self._folder, camera), {"camera": camera, **header})
 
     def record(self, frame: FrameRef, detections: Detections) -> None:
         position_s = frame.timestamp_s - self._origin_s[frame.camera_id]
@@ -43,10 +51,18 @@ class EmbeddingRecorder:
     """``<folder>/<camera>.jsonl``."""
 
     def __init__(self, folder: Path, headers: Mapping[str, dict[str, Any]]) -> None:
+        self._folder = folder
+        self._headers = dict(headers)
         self._files = {
             camera: EmbeddingWriter(folder / f"{camera}.jsonl", {"camera": camera, **header})
             for camera, header in headers.items()
         }
+
+    def begin(self, camera: str, origin_s: float) -> None:
+        """As for detections."""
+        header = self._headers.get(camera) or _like(self._headers)
+        self._headers[camera] = header
+        self._files[camera] = EmbeddingWriter(_free(self._folder, camera), {"camera": camera, **header})
 
     def record(self, crop: EmbeddedCrop, xyxy: FloatArray) -> None:
         stored = StoredCrop(xyxy, crop.quality, crop.embedding)
@@ -55,3 +71,18 @@ class EmbeddingRecorder:
     def end(self, end: CameraEnd) -> None:
         if end.camera_id in self._files:
             self._files.pop(end.camera_id).close()
+
+
+def _like(headers: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """A header for a camera of unknown size, of the networks that all share."""
+    header = dict(next(iter(headers.values()), {}))
+    return {
+        name: None if name == "fps" else 0 if name in ("width", "height") else value
+        for name, value in header.items()
+    }
+
+
+def _free(folder: Path, camera: str) -> Path:
+    """``<camera>.jsonl``, or ``<camera>~2.jsonl`` and so on where that is taken; no camera's name holds a tilde."""
+    names = (f"{camera}.jsonl", *(f"{camera}~{number}.jsonl" for number in range(2, 1_000_000)))
+    return next(folder / name for name in names if not (folder / name).exists())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -166,6 +166,19 @@ class OnlineAssociator:
     def __len__(self) -> int:
         """Identities that may still grow."""
         return len(self._identity)
+
+    @property
+    def remembered(self) -> int:
+        """Tracklets whose appearance is kept for comparing."""
+        return len(self._memory)
+
+    def set_site(self, camera_id: str, site: str) -> None:
+        """A camera comes while the others run, or hangs elsewhere now."""
+        self._topology = replace(self._topology, sites={**self._topology.sites, camera_id: site})
+
+    def forget(self, global_id: int) -> tuple[Event, ...]:
+        """End an identity at once and keep nothing of how it looked; nothing happens where it is not open."""
+        return self._end([global_id]) if global_id in self._identity else ()
 
     def trajectories(self) -> tuple[Trajectory, ...]:
         """The identities that may still grow, by id; ended ones were handed out with their ``end`` event."""

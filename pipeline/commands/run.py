@@ -22,7 +22,8 @@ def run_command(config_path: Path, output: Path | None) -> int:
         CrosscamError: see `pipeline.errors`.
     """
     config = load_config(config_path)
-    return told(run(config, output or config.output.folder, console), Console())
+    folder = output or config.output.folder
+    return told(run(config, folder, console, reread=lambda: load_config(config_path)), Console())
 
 
 def told(outcome: Outcome, out: Console) -> int:

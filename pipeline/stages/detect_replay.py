@@ -16,15 +16,15 @@ class ReplayDetector:
 
     def __init__(self, stored: Mapping[str, StoredDetections], classes: Sequence[str]) -> None:
         self._stored = stored
-        self._rows = {camera: class_rows(one, classes) for camera, one in stored.items()}
+        self._classes = classes
 
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
         return [self._of(frame) for frame in frames]
 
     def _of(self, frame: Frame) -> Detections:
         camera = frame.ref.camera_id
-        found = self._stored[camera].of(frame.ref.frame_index)
-        known = self._rows[camera]
+        stored = self._stored[camera]
+        found, known = stored.of(frame.ref.frame_index), class_rows(stored, self._classes)
         kept = found[np.asarray([int(c) in known for c in found.class_id], dtype=np.bool_)]
         classes = np.asarray([known[int(c)] for c in kept.class_id], dtype=np.int64)
         return Detections(kept.xyxy, kept.confidence, classes)

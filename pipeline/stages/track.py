@@ -19,6 +19,7 @@ class TrackStage:
         self._groups = class_groups
         self._trackers: dict[str, CameraTracker] = {}
         self._last: dict[str, FrameRef] = {}
+        self._next_ids: dict[str, int] = {}
 
     def process(self, batch: Sequence[DetectedFrame]) -> list[TrackedFrame]:
         return [self._update(detected) for detected in batch]
@@ -26,14 +27,19 @@ class TrackStage:
     def _update(self, detected: DetectedFrame) -> TrackedFrame:
         ref = detected.frame.ref
         if ref.camera_id not in self._trackers:
-            self._trackers[ref.camera_id] = CameraTracker(ref.camera_id, self._config, self._groups)
+            first_id = self._next_ids.get(ref.camera_id, 1)
+            tracker = CameraTracker(ref.camera_id, self._config, self._groups, first_id=first_id)
+            self._trackers[ref.camera_id] = tracker
         self._last[ref.camera_id] = ref
         return self._trackers[ref.camera_id].update(ref, detected.detections)
 
     def end(self, camera_id: str) -> list[TrackedFrame]:
-        """What ends with a camera; nothing where it never gave a frame. A camera ends once."""
+        """What ends with a camera; nothing where it never gave a frame. Should it come back, its local ids go on."""
         tracker = self._trackers.pop(camera_id, None)
-        return [] if tracker is None else [_nothing_seen(self._last.pop(camera_id), tracker.flush())]
+        if tracker is None:
+            return []
+        self._next_ids[camera_id] = tracker.next_id
+        return [_nothing_seen(self._last.pop(camera_id), tracker.flush())]
 
     def silent(self, camera_id: str, time_s: float) -> list[TrackedFrame]:
         """End the tracks of a camera that gave nothing until ``time_s``, once they could not go on anyway."""
