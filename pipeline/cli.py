@@ -65,6 +65,19 @@ def check(config: ConfigFile, output: OutputFolder = None) -> None:
 
 
 @app.command()
+def doctor(
+    config: ConfigFile,
+    seconds: Annotated[float, typer.Option(help="How long to watch live cameras.", min=1)] = 12,
+) -> None:
+    """Open every camera and look: clock, rate, size, codec, expected load."""
+    from rich.console import Console
+
+    from pipeline.commands.doctor import doctor as examined
+
+    raise typer.Exit(examined(config, seconds, Console()))
+
+
+@app.command()
 def associate(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run that saved detections.")],
     config: Annotated[Path, typer.Option(help="The run's YAML, with other thresholds.")],
@@ -139,7 +152,7 @@ def render(
 
 @app.command()
 def track(
-    detections: Annotated[Path, typer.Argument(metavar="DET.TXT", help="MOT detections.")],
+    detections: Annotated[Path, typer.Option(help="MOT detections.")],
     fps: Annotated[float, typer.Option(help="Frames per second.")],
     output: Annotated[Path, typer.Option(help="MOT tracks.")],
     tracker: TrackerFile = None,

@@ -45,11 +45,9 @@ class MotRows:
         """Frame, id and box of every row."""
         return Boxes(self.frame, self.id, self.xyxy.astype(np.float64))
 
-    def detections_at(self, frame: int) -> Detections:
-        """The rows of one frame as detections of class 0."""
-        rows = self.frame == frame
-        confidence = np.clip(self.confidence[rows], 0, 1)
-        return Detections(self.xyxy[rows], confidence, np.zeros(int(rows.sum()), np.int64))
+    def detections(self) -> Detections:
+        """All rows as detections of class 0."""
+        return Detections(self.xyxy, np.clip(self.confidence, 0, 1), np.zeros(len(self), np.int64))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,8 +70,11 @@ class MotSequence:
 
     def frames(self) -> Iterator[tuple[FrameRef, Detections]]:
         """Every frame in order, with its time since the first; ``frame_index`` counts from 0."""
-        for frame in range(1, self.num_frames + 1):
-            yield FrameRef(self.name, frame - 1, (frame - 1) / self.fps), self.detections.detections_at(frame)
+        order = np.argsort(self.detections.frame, kind="stable")
+        cuts = np.searchsorted(self.detections.frame[order], np.arange(1, self.num_frames + 2))
+        for i in range(self.num_frames):
+            rows = self.detections[order[cuts[i] : cuts[i + 1]]]
+            yield FrameRef(self.name, i, i / self.fps), rows.detections()
 
 
 def read_mot(path: Path) -> MotRows:

@@ -22,7 +22,7 @@ def main(
         repaired: write what is known afterwards (fragments joined, short gaps filled), not frame by frame.
 
     Raises:
-        ConfigError: a file is missing or malformed, or fps is not positive.
+        ConfigError: a file is missing or malformed, its frames do not count from 1, or fps is not positive.
         ExportError: the output cannot be written.
     """
     import numpy as np
@@ -31,12 +31,14 @@ def main(
     from tracking.mot import MotRows, MotSequence, read_mot, write_mot
     from tracking.replay import follow, online_rows, repaired_rows, replay_of
 
-    if fps <= 0:
+    if not 0 < fps < float("inf"):
         raise ConfigError(f"fps: expected a positive number, got {fps}")
     try:
         rows = read_mot(detections)
     except (OSError, ValueError) as error:
         raise ConfigError(str(error)) from error
+    if rows.frame.min(initial=1) < 1:
+        raise ConfigError(f"{detections}: frame {rows.frame.min()}: frames of a MOT file count from 1")
     sequence = MotSequence(detections.stem, fps, int(rows.frame.max(initial=0)), rows, None)
     tracked = follow(replay_of(sequence), read_tracker(tracker))
     found = repaired_rows(tracked) if repaired else online_rows(tracked)

@@ -18,7 +18,8 @@ log = logging.getLogger(__name__)
 
 def needs_pixels(config: Config) -> bool:
     """Whether anything looks at pictures; replayed detections and embeddings do not."""
-    return config.detector.backend != "replay" or config.embedder.backend not in ("replay", "off")
+    networks = config.detector.backend != "replay" or config.embedder.backend not in ("replay", "off")
+    return networks or any(camera.moving for camera in config.cameras)
 
 
 def stored_detections(config: Config) -> dict[str, StoredDetections]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from pipeline.packets import DetectedFrame
+from tracking.motion import CameraMotion
 from tracking.tracker import CameraTracker, TrackerConfig
 from tracking.types import FloatArray, FrameRef, IntArray, TrackedFrame
 
@@ -14,10 +15,18 @@ from tracking.types import FloatArray, FrameRef, IntArray, TrackedFrame
 class TrackStage:
     """Detected frames in, tracked frames out. A camera's end is one more tracked frame, without boxes: all end."""
 
-    def __init__(self, config: TrackerConfig, class_groups: IntArray) -> None:
+    def __init__(
+        self,
+        config: TrackerConfig,
+        class_groups: IntArray,
+        motion_of: Callable[[str], CameraMotion | None] = lambda camera_id: None,
+    ) -> None:
+        """Track with one configuration; ``motion_of`` gives a camera that moves something to measure that with."""
         self._config = config
         self._groups = class_groups
+        self._motion_of = motion_of
         self._trackers: dict[str, CameraTracker] = {}
+        self._motions: dict[str, CameraMotion | None] = {}
         self._last: dict[str, FrameRef] = {}
         self._next_ids: dict[str, int] = {}
 
@@ -30,12 +39,16 @@ class TrackStage:
             first_id = self._next_ids.get(ref.camera_id, 1)
             tracker = CameraTracker(ref.camera_id, self._config, self._groups, first_id=first_id)
             self._trackers[ref.camera_id] = tracker
+            self._motions[ref.camera_id] = self._motion_of(ref.camera_id)
         self._last[ref.camera_id] = ref
-        return self._trackers[ref.camera_id].update(ref, detected.detections)
+        motion = self._motions[ref.camera_id]
+        moved = None if motion is None else motion.estimate(detected.frame.image, detected.detections.xyxy)
+        return self._trackers[ref.camera_id].update(ref, detected.detections, camera_motion=moved)
 
     def end(self, camera_id: str) -> list[TrackedFrame]:
         """What ends with a camera; nothing where it never gave a frame. Should it come back, its local ids go on."""
         tracker = self._trackers.pop(camera_id, None)
+        self._motions.pop(camera_id, None)
         if tracker is None:
             return []
         self._next_ids[camera_id] = tracker.next_id

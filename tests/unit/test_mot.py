@@ -21,7 +21,7 @@ def test_no_rows_is_a_normal_file(tmp_path, text):
     (tmp_path / "det.txt").write_text(text)
     rows = read_mot(tmp_path / "det.txt")
     assert len(rows) == 0
-    assert len(rows.detections_at(1)) == 0
+    assert len(rows.detections()) == 0
 
 
 def test_blanks_for_commas_and_missing_confidence(tmp_path):
