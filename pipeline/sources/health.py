@@ -50,6 +50,7 @@ class CameraHealth:
     fps_in: float = 0.0
     width: int = 0
     height: int = 0
+    codec: str = ""
     clock_kind: ClockKind = "arrival"
     clock_error_s: float = 0.0
     clock_jumps: int = 0

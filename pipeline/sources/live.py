@@ -27,6 +27,7 @@ from pipeline.sources.watchdog import PictureWatchdog
 from tracking.types import FrameRef
 
 DRIFT_PPM = 500.0
+"""A clock that gains or loses more is told of: crystals do not, so something else is wrong."""
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class LiveSource:
         self._skipped_before = 0
         self._stream: Stream | None = None
         self._reconnects = 0
-        self._last_error = ""
+        self._codec = self._last_error = ""
         self._jumps_told = 0
         self._is_drift_told = False
 
@@ -85,6 +86,7 @@ class LiveSource:
     def _connection(self) -> Iterator[Frame]:
         """Frames until the stream breaks, hangs, ends or shows nothing new for too long."""
         self._stream = stream = Stream(self._camera.source, self._camera.live, self._closed)
+        self._codec = stream.codec
         try:
             for picture in stream.pictures():
                 frame = self._frame(picture)
@@ -187,6 +189,7 @@ class LiveSource:
             fps_in=self._meter.per_second(now),
             width=width,
             height=height,
+            codec=self._codec,
             clock_kind=clock.kind,
             clock_error_s=clock.error_s,
             clock_jumps=clock.jumps,

@@ -79,12 +79,6 @@ class Stream:
         """FFmpeg's name of the codec."""
         return str(self._video.codec_context.name)
 
-    @property
-    def declared_fps(self) -> float | None:
-        """What the stream says of its rate, which is often wrong."""
-        rate = self._video.average_rate or self._video.guessed_rate
-        return float(rate) if rate else None
-
     def pictures(self) -> Iterator[Picture]:
         """Pictures until the stream ends or is closed.
 

@@ -17,7 +17,8 @@ from pipeline.sources.health import ClockKind
 
 FLOOR_S = 60
 DRIFT_S = 600
-LEAST_DRIFT_S = 60
+DRIFT_BUCKET_S = 10
+LEAST_DRIFT_S = 120
 PROOF_S = 10.0
 """A stream that is late by more than a jump for so long has been set back; for less, the network was slow."""
 
@@ -148,11 +149,18 @@ class Delays:
         return min(delay_s for second_s, delay_s in self._seconds if second_s > last_s - window_s)
 
     def slope(self) -> float:
-        """Seconds per second by which the delay grows: least squares; 0 within the first minute."""
+        """Seconds per second by which the delay grows: least squares over the smallest of every ten seconds.
+
+        0 in the first two minutes, and where it is not three times its own standard error: a busy network is no drift.
+        """
         seconds = np.asarray(tuple(self._seconds))
         if len(seconds) < 2 or seconds[-1, 0] - seconds[0, 0] < LEAST_DRIFT_S:
             return 0.0
-        return float(np.polyfit(seconds[:, 0] - seconds[0, 0], seconds[:, 1], 1)[0])
+        at_s = seconds[:, 0] - seconds[0, 0]
+        starts = np.unique((at_s // DRIFT_BUCKET_S).astype(np.int64), return_index=True)[1]
+        floors = np.minimum.reduceat(seconds[:, 1], starts)
+        (slope, _), covariance = np.polyfit(at_s[starts], floors, 1, cov=True)
+        return float(slope) if abs(slope) > 3 * float(np.sqrt(covariance[0, 0])) else 0.0
 
     def clear(self) -> None:
         self._seconds.clear()

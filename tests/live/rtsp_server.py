@@ -15,6 +15,7 @@ pictures do not come), ``go MOUNT`` (back to normal), ``size MOUNT WIDTH HEIGHT`
 from __future__ import annotations
 
 import argparse
+import select
 import struct
 import sys
 import threading
@@ -119,7 +120,7 @@ class Feeder(threading.Thread):
         began, count, caps = time.monotonic(), 0, ""
         while not self.ended.is_set():
             due_s = count / self.camera.fps
-            time.sleep(max(0.0, began + due_s - time.monotonic()))
+            select.select([], [], [], max(0.0, began + due_s - time.monotonic()))  # libfaketime breaks sleep
             count += 1
             data = self.camera.picture()
             if data is None:
@@ -134,7 +135,7 @@ class Feeder(threading.Thread):
             buffer.pts = buffer.dts = clock.get_time() - self.source.get_base_time()
             buffer.duration = int(Gst.SECOND / self.camera.fps)
             if self.source.emit("push-buffer", buffer) == Gst.FlowReturn.FLUSHING:
-                time.sleep(0.05)
+                select.select([], [], [], 0.05)
 
 
 def mount(server: GstRtspServer.RTSPServer, name: str, camera: DrawnCamera | PlayedCamera) -> None:
