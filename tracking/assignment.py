@@ -57,12 +57,12 @@ def assign_pairs(
     Returns:
         Indices of the matched pairs, int64.
     """
-    possible: IntArray = np.flatnonzero(cost <= max_cost)
+    possible: IntArray = (cost <= max_cost).nonzero()[0]
     if not len(possible):
         return possible
     rows, columns = rows[possible], columns[possible]
     taken = (np.bincount(rows)[rows] == 1) & (np.bincount(columns)[columns] == 1)
-    crowd = np.flatnonzero(~taken)
+    crowd = (~taken).nonzero()[0]
     if not len(crowd):
         return possible
     row_of, column_of = _numbered(rows[crowd]), _numbered(columns[crowd])

@@ -109,19 +109,15 @@ def innovation_variance(state: State, noise: MotionNoise) -> State:
 
 def correct(state: State, measured: State, variance: State) -> State:
     """Return the filters after one ``(N, 4)`` center-size measurement each, of ``(N, 4)`` variance."""
-    position, velocity, pp, pv, vv = state
+    position, _, pp, pv, _ = state
     innovation = measured - position
     total = pp + variance
     gain, velocity_gain = pp / total, pv / total
-    corrected = np.stack(
-        (
-            position + gain * innovation,
-            velocity + velocity_gain * innovation,
-            pp - gain * pp,
-            pv - gain * pv,
-            vv - velocity_gain * pv,
-        )
-    )
+    corrected = state.copy()
+    corrected[0] += gain * innovation
+    corrected[1] += velocity_gain * innovation
+    corrected[2:4] -= gain * state[2:4]
+    corrected[4] -= velocity_gain * pv
     np.maximum(corrected[0, :, 2:], _MIN_SIZE_PX, out=corrected[0, :, 2:])
     return corrected
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,9 +27,6 @@ from tracking.types import BoolArray, Detections, FloatArray, FrameRef, IntArray
 __all__ = ["CameraTracker", "TrackerConfig"]
 
 Array = npt.NDArray[np.float64]
-
-_Part = tuple[IntArray, Array, IntArray, BoolArray]
-"""Local ids, center-size boxes, classes and confirmed flags of some of a frame's tracks."""
 
 _SURE = 0.999
 """No single detection is believed more than this."""
@@ -150,24 +148,22 @@ class CameraTracker:
         paused = self._advance(frame.timestamp_s, affine)
         seen = _Seen.of(detections, embeddings, self.config)
         track_of = self._match(seen)
-        matched = np.flatnonzero(track_of >= 0)
-        matched = matched[np.argsort(track_of[matched])]
-        continued = self._correct(track_of[matched], matched, seen)
+        matched = (track_of >= 0).nonzero()[0]
+        matched = matched[track_of[matched].argsort()]
+        told = self._correct(track_of[matched], matched, seen)
         lost = self._end(self._overdue())
-        fresh = np.flatnonzero((track_of < 0) & seen.strong)
-        begun = self._begin(fresh, seen)
-        rows = seen.row[np.concatenate((matched, fresh))]
-        local_id, center, class_id, confirmed = (
-            np.concatenate(pair) for pair in zip(continued, begun, strict=True)
-        )
+        fresh = ((track_of < 0) & seen.strong).nonzero()[0]
+        if len(fresh):
+            told = told.followed_by(self._begin(fresh, seen))
+        rows = seen.row[told.detection]
         return TrackedFrame(
             frame=frame,
-            local_id=local_id,
-            xyxy=corners(center).astype(np.float32),
+            local_id=told.local_id,
+            xyxy=corners(told.center).astype(np.float32),
             confidence=detections.confidence[rows],
-            class_id=class_id,
+            class_id=told.class_id,
             detection_index=rows,
-            confirmed=confirmed,
+            confirmed=told.confirmed,
             ended=paused + lost,
         )
 
@@ -213,21 +209,23 @@ class CameraTracker:
         if not len(tracks) or not len(track_of):
             return track_of
         fit = self._pairs(seen)
-        free = np.ones(len(tracks), np.bool_)
+        free, open_ = np.ones(len(tracks), np.bool_), np.ones(len(track_of), np.bool_)
 
-        def take(pairs: Pairs, tracks_in: BoolArray, detections_in: BoolArray, limit: float) -> None:
-            open_ = (tracks_in & free)[pairs.track] & (detections_in & (track_of < 0))[pairs.detection]
-            pairs = pairs[open_]
-            chosen = assign_pairs(pairs.track, pairs.detection, pairs.cost, limit)
-            track_of[pairs.detection[chosen]] = pairs.track[chosen]
-            free[pairs.track[chosen]] = False
+        def take(left: BoolArray, right: BoolArray, limit: float, pairs: Pairs | None = fit) -> None:
+            left, right = left & free, right & open_
+            if limit <= 0.0 or not (left.any() and right.any()):
+                return
+            pairs = pairs or self._recoveries(left, right, seen)
+            there = (left[pairs.track] & right[pairs.detection]).nonzero()[0]
+            chosen = assign_pairs(pairs.track[there], pairs.detection[there], pairs.cost[there], limit)
+            track, detection = pairs.track[there[chosen]], pairs.detection[there[chosen]]
+            track_of[detection] = track
+            free[track], open_[detection] = False, False
 
-        take(fit, tracks.confirmed, seen.strong, config.max_cost)
-        take(fit, tracks.confirmed, ~seen.strong, config.max_weak_cost)
-        if config.max_recovery_cost:
-            left, right = tracks.confirmed & free, seen.strong & (track_of < 0)
-            take(self._recoveries(left, right, seen), left, right, config.max_recovery_cost)
-        take(fit, ~tracks.confirmed, seen.strong, config.max_cost)
+        take(tracks.confirmed, seen.strong, config.max_cost)
+        take(tracks.confirmed, ~seen.strong, config.max_weak_cost)
+        take(tracks.confirmed, seen.strong, config.max_recovery_cost, pairs=None)
+        take(~tracks.confirmed, seen.strong, config.max_cost)
         return track_of
 
     def _pairs(self, seen: _Seen) -> Pairs:
@@ -259,12 +257,13 @@ class CameraTracker:
     def _same_group(self, pairs: Pairs, seen: _Seen) -> Pairs:
         """Without pairs whose classes share no identity."""
         ours, theirs = self._group(self._tracks.class_id), self._group(seen.class_id)
-        return pairs[ours[pairs.track] == theirs[pairs.detection]]
+        same = ours[pairs.track] == theirs[pairs.detection]
+        return pairs if same.all() else pairs[same]
 
     def _group(self, class_id: IntArray) -> IntArray:
         return class_id if self._groups is None else self._groups[class_id]
 
-    def _correct(self, rows: IntArray, matched: IntArray, seen: _Seen) -> _Part:
+    def _correct(self, rows: IntArray, matched: IntArray, seen: _Seen) -> _Told:
         """Give tracks their detections; what is to be told of them."""
         tracks, config = self._tracks, self.config
         center, confidence = seen.center[matched], seen.confidence[matched]
@@ -280,7 +279,7 @@ class CameraTracker:
         if seen.looks is not None:
             tracks.remember(rows, seen.looks[matched])
         drawn = center + config.smoothing * (corrected[0] - center)
-        return tracks.local_id[rows], drawn, tracks.class_id[rows], tracks.confirmed[rows]
+        return _Told(tracks.local_id[rows], matched, drawn, tracks.class_id[rows], tracks.confirmed[rows])
 
     def _overdue(self) -> BoolArray:
         tracks, config = self._tracks, self.config
@@ -294,20 +293,18 @@ class CameraTracker:
         self._tracks.keep(~rows)
         return ended
 
-    def _begin(self, fresh: IntArray, seen: _Seen) -> _Part:
+    def _begin(self, fresh: IntArray, seen: _Seen) -> _Told:
         """Start a track from each of these detections; what is to be told of them."""
         config, center = self.config, seen.center[fresh]
         local_id = np.arange(self._next_id, self._next_id + len(fresh))
         evidence = _evidence(seen.confidence[fresh])
         confirmed = (evidence >= config.min_evidence) & (config.min_hits <= 1)
-        if len(fresh):
-            self._next_id += len(fresh)
-            filters = kalman.initiate(center, config.noise)
-            looks = None if seen.looks is None else seen.looks[fresh]
-            self._tracks.begin(
-                local_id, filters, center, self._now_s, evidence, confirmed, seen.class_id[fresh], looks
-            )
-        return local_id, center, seen.class_id[fresh], confirmed
+        class_id = seen.class_id[fresh]
+        looks = None if seen.looks is None else seen.looks[fresh]
+        filters = kalman.initiate(center, config.noise)
+        self._next_id += len(fresh)
+        self._tracks.begin(local_id, filters, center, self._now_s, evidence, confirmed, class_id, looks)
+        return _Told(local_id, fresh, center, class_id, confirmed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,12 +332,25 @@ class _Seen:
         confidence = detections.confidence  # compared as float32, so that a score equal to a threshold counts
         center: Array = np.asarray(center_size(detections.xyxy.astype(np.float64)))
         has_area = (center[:, 2] > 0) & (center[:, 3] > 0)
-        row = np.flatnonzero((confidence >= config.min_confidence) & has_area)
+        row = ((confidence >= config.min_confidence) & has_area).nonzero()[0]
         looks = None if embeddings is None else np.nan_to_num(embeddings[row].astype(np.float64))
         strong = confidence[row] >= config.min_strong_confidence
         return cls(
             row, center[row], confidence[row].astype(np.float64), detections.class_id[row], strong, looks
         )
+
+
+class _Told(NamedTuple):
+    """What is said of some of a frame's tracks: which detection each took, center-size box, class, confirmed."""
+
+    local_id: IntArray
+    detection: IntArray
+    center: Array
+    class_id: IntArray
+    confirmed: BoolArray
+
+    def followed_by(self, others: _Told) -> _Told:
+        return _Told(*(np.concatenate(pair) for pair in zip(self, others, strict=True)))
 
 
 def _evidence(confidence: Array) -> Array:
