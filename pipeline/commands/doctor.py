@@ -142,7 +142,7 @@ def _table(patients: Sequence[_Patient]) -> Table:
             health.clock_kind,
             f"{health.clock_error_s:+.2f} s" if is_told else "",
             f"{health.drift_ppm:+.0f} ppm" if health.drift_ppm else "",
-            health.picture if patient.camera.is_live else "",
+            health.picture if patient.camera.is_live and not patient.error else "",
             f"{100 * patient.decode_s:.0f} %" if patient.camera.is_live else "",
         )
     return table
@@ -169,16 +169,17 @@ def _complaints(patients: Sequence[_Patient]) -> list[str]:
         if health.picture != "live":
             told.append(f"note: camera {health.camera_id}: the picture is {health.picture}")
         if health.reconnects:
-            told.append(
-                f"note: camera {health.camera_id}: the stream broke {health.reconnects} times meanwhile"
-            )
+            told.append(f"note: camera {health.camera_id}: the stream broke meanwhile ({health.last_error})")
     return told
 
 
 def _load(config: Config, patients: Sequence[_Patient]) -> list[str]:
     """What a run will cost here: decoding on every core, detection on one after the other."""
     cores, decode_s = os.cpu_count() or 1, sum(patient.decode_s for patient in patients)
-    rate = sum(patient.wanted_fps for patient in patients if not patient.error)
+    is_live = any(
+        patient.camera.is_live for patient in patients
+    )  # then recordings have the time that is left
+    rate = sum(patient.wanted_fps for patient in patients if patient.camera.is_live or not is_live)
     told = [f"load: decoding takes {decode_s:.2f} of {cores} cores; {rate:.1f} frames/s are to be worked off"]
     frames = [patient.frame for patient in patients if patient.frame is not None and patient.frame.image.size]
     if config.detector.backend == "replay" or not frames:
@@ -186,7 +187,7 @@ def _load(config: Config, patients: Sequence[_Patient]) -> list[str]:
     cost_s = _seconds_per_frame(config, frames)
     load = rate * cost_s
     told.append(f"load: detection takes {1000 * cost_s:.1f} ms a frame, {100 * load:.0f} % of the time")
-    if load > TARGET and any(patient.camera.is_live for patient in patients):
+    if load > TARGET and is_live:
         told.append(
             f"note: too much: live cameras will use about {100 * TARGET / load:.0f} % of their frames"
         )
