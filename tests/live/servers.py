@@ -13,17 +13,23 @@ import numpy.typing as npt
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 SCRIPT = Path(__file__).with_name("rtsp_server.py")
-PACKAGES = "gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-{base,good,bad,ugly}"
+PACKAGES = "gir1.2-gst-rtsp-server-1.0 python3-gi glib-networking gstreamer1.0-plugins-{base,good,bad,ugly}"
 COLUMNS, ROWS = 16, 2
-_IMPORTS = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import Gst, GstRtspServer; Gst.init(None)"
-_NEEDS = "assert all(map(Gst.ElementFactory.find, ('x264enc', 'h264parse', 'rtph264pay', 'appsrc')))"
+_PROBE = """
+import gi
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import Gio, Gst, GstRtspServer
+Gst.init(None)
+assert all(map(Gst.ElementFactory.find, ("x264enc", "h264parse", "rtph264pay", "appsrc")))
+assert Gio.TlsBackend.get_default().supports_tls()
+"""
 
 
 def missing_packages() -> str | None:
     """Why no RTSP server can be started here, or None."""
     if not Path(SYSTEM_PYTHON).exists():
         return f"no {SYSTEM_PYTHON}"
-    probe = subprocess.run([SYSTEM_PYTHON, "-c", f"{_IMPORTS}; {_NEEDS}"], capture_output=True, check=False)
+    probe = subprocess.run([SYSTEM_PYTHON, "-c", _PROBE], capture_output=True, check=False)
     return None if probe.returncode == 0 else f"no RTSP server here; install {PACKAGES}"
 
 
