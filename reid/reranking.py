@@ -7,13 +7,14 @@ neighbours of each image are kept, so no matrix of all pairs is ever built.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-__all__ = ["re_rank"]
+__all__ = ["re_rank", "reciprocal_distances"]
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -55,6 +56,36 @@ def re_rank(
     original = _squared(points[:count], points[count:]) / farthest[:count, None]
     blended = (1.0 - original_weight) * _jaccard(weights, count) + original_weight * original
     return blended.astype(np.float32)
+
+
+def reciprocal_distances(
+    points: npt.NDArray[np.floating[Any]], *, k1: int = 20, k2: int = 6
+) -> Callable[[IntArray, IntArray], FloatArray]:
+    """How little the neighbourhoods of two points overlap, for any pairs of rows.
+
+    Args:
+        points: ``(N, D)`` of unit norm; rows of zeros have no neighbours.
+        k1, k2: as in :func:`re_rank`; never more than N - 1.
+
+    Returns:
+        A function of rows ``(M,)`` and ``(M,)`` that gives Jaccard distances ``(M,)`` float32 in [0, 1].
+    """
+    rows = np.asarray(points, np.float32)
+    k1 = min(k1, max(len(rows) - 1, 1))
+    nearest, farthest = _neighbours(rows, min(k1 + 1, len(rows)))
+    weights = _expanded_weights(rows, nearest, farthest, k1)
+    if k2 > 1:
+        weights = _averaged(weights, nearest[:, :k2]).tocsr()
+
+    def distance(first: IntArray, second: IntArray) -> FloatArray:
+        found = [np.zeros(0, np.float32)]
+        for start in range(0, len(first), 8192):
+            part = slice(start, start + 8192)
+            shared = np.asarray(weights[first[part]].minimum(weights[second[part]]).sum(axis=1)).ravel()
+            found.append((1.0 - shared / np.maximum(2.0 - shared, 1e-12)).astype(np.float32))
+        return np.concatenate(found)
+
+    return distance
 
 
 def _squared(rows: FloatArray, columns: FloatArray) -> FloatArray:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tracking.camera_bias import CameraMeans
 from tracking.candidates import candidate_pairs
 from tracking.corrections import Corrections
 from tracking.evidence import Evidence, Witness
@@ -14,7 +15,9 @@ from tracking.gallery import Gallery
 from tracking.gates import GateLimits
 from tracking.links import explain
 from tracking.partition import agglomerate, components, solve_exactly
+from tracking.reordering import Reordering, Rerank
 from tracking.sketch import SketchTable, sketch_of
+from tracking.threshold import threshold_of
 from tracking.topology import Topology
 from tracking.types import IntArray, Link, Tracklet, Trajectory
 
@@ -27,8 +30,10 @@ class AssociationConfig:
 
     Attributes:
         max_cosine_distance: tracklets further apart than this speak against one identity. It belongs to the
-            embedding model and the site; ``calibrate threshold`` finds it.
-        min_margin: online, how much nearer the best identity must be than the next before an early decision.
+            embedding model and the site: None estimates it from the tracklets themselves, as ``calibrate threshold``
+            does.
+        min_margin: how much nearer the best identity must be than the next, in parts of ``max_cosine_distance``,
+            before an early decision online, and to count as a clear passage.
         max_gap_s: the longest absence a link may span where the topology does not say.
         max_ground_distance_m: simultaneous ground positions further apart belong to two identities.
         max_speed_mps: nobody moves faster on the ground plane.
@@ -38,10 +43,11 @@ class AssociationConfig:
         max_exact: groups of up to this many connected tracklets are solved to the optimum.
         min_crops: online, crops a tracklet needs for a decision before it ends.
         max_members: online, tracklets remembered per identity.
+        camera_bias: take off what two cameras add to every distance between them (see ``CameraMeans``).
     """
 
-    max_cosine_distance: float = 0.4
-    min_margin: float = 0.05
+    max_cosine_distance: float | None = None
+    min_margin: float = 0.125
     max_gap_s: float = 600.0
     max_ground_distance_m: float = 1.5
     max_speed_mps: float = 10.0
@@ -51,9 +57,10 @@ class AssociationConfig:
     max_exact: int = 9
     min_crops: int = 3
     max_members: int = 12
+    camera_bias: bool = True
 
     def __post_init__(self) -> None:
-        if not 0 < self.max_cosine_distance <= 2:
+        if self.max_cosine_distance is not None and not 0 < self.max_cosine_distance <= 2:
             raise ValueError(
                 f"max_cosine_distance: expected 0 < distance <= 2, got {self.max_cosine_distance}"
             )
@@ -63,6 +70,12 @@ class AssociationConfig:
         for name in ("max_prototypes", "neighbours", "max_exact", "min_crops", "max_members"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
+
+    def settled(self, tracklets: Sequence[Tracklet], class_group: IntArray | None) -> AssociationConfig:
+        """With a threshold: the stated one, or the one these tracklets suggest."""
+        if self.max_cosine_distance is not None:
+            return self
+        return replace(self, max_cosine_distance=threshold_of(tracklets, class_group, self.max_prototypes))
 
     @property
     def limits(self) -> GateLimits:
@@ -77,6 +90,7 @@ def associate(
     class_group: IntArray | None = None,
     gallery: Gallery | None = None,
     corrections: Corrections | None = None,
+    rerank: Rerank | None = None,
 ) -> tuple[Trajectory, ...]:
     """Partition tracklets into identities.
 
@@ -87,6 +101,7 @@ def associate(
         class_group: ``(num_classes,)`` int64, see ``class_groups_table``; None keeps every class to itself.
         gallery: an empty index for the look-alikes; None searches exactly.
         corrections: what a person decided.
+        rerank: lets common neighbours decide between like distances; None leaves the distances alone.
 
     Returns:
         Every tracklet in exactly one trajectory, ids from 1 in order of first appearance.
@@ -98,12 +113,19 @@ def associate(
         return ()
     ordered = sorted(tracklets, key=lambda tracklet: (tracklet.start_s, tracklet.key))
     _refuse_twins(ordered)
+    limit = config.settled(ordered, class_group).max_cosine_distance or 0.0
     table = SketchTable.of([sketch_of(t, config.max_prototypes, class_group) for t in ordered])
     topology = topology or Topology()
-    witness = Witness(table, topology, config.limits, config.max_cosine_distance, corrections)
+    means = CameraMeans.of(table) if config.camera_bias else None
+    witness = Witness(table, topology, config.limits, limit, corrections, means)
     longest_s = max([config.max_gap_s, *(link.max_s for link in topology.links)]) + config.clock_slack_s
     pairs = candidate_pairs(table, longest_s, config.max_ground_distance_m, config.neighbours, gallery)
     pairs = np.unique(np.concatenate([pairs, np.sort(witness.together, axis=1)]), axis=0)
+    if rerank is not None and table.prototypes.size:
+        evidence = witness.testify(pairs[:, 0], pairs[:, 1])
+        neighbourly = Reordering(rerank(table.mean), evidence)
+        reorder = neighbourly.apply
+        witness = Witness(table, topology, config.limits, limit, corrections, means, reorder)
     evidence = witness.testify(pairs[:, 0], pairs[:, 1])
     label = _identities(len(table), evidence, witness, config)
     return _trajectories(table, label, evidence, witness)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from tracking.appearance import set_distances
+from tracking.camera_bias import CameraMeans
 from tracking.corrections import Corrections, KeyPair
 from tracking.gates import GateLimits, Verdicts, check
 from tracking.sketch import SketchTable
 from tracking.topology import Topology
 from tracking.types import BoolArray, FloatArray, IntArray, TrackletKey
 
-__all__ = ["Evidence", "Witness"]
+__all__ = ["Evidence", "Reorder", "Witness"]
+
+Reorder = Callable[[FloatArray, IntArray, IntArray], FloatArray]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,7 +27,8 @@ class Evidence:
     Attributes:
         first, second: ``(M,)`` int64 rows of the table.
         verdicts: the gates' answers.
-        cosine: ``(M,)`` float32 distance, NaN where a side has no embedding.
+        cosine: ``(M,)`` float32 distance, camera bias taken off, NaN where a side has no embedding.
+        bias: ``(M,)`` float32 what the two cameras were found to add; see ``CameraMeans``.
         weight: ``(M,)`` float32, positive for one identity, NaN where nothing speaks either way.
         forbidden: ``(M,)`` bool, never one identity.
         demanded: ``(M,)`` bool, one identity because a person said so.
@@ -34,6 +39,7 @@ class Evidence:
     second: IntArray
     verdicts: Verdicts
     cosine: FloatArray
+    bias: FloatArray
     weight: FloatArray
     forbidden: BoolArray
     demanded: BoolArray
@@ -41,7 +47,12 @@ class Evidence:
 
 
 class Witness:
-    """Judges pairs of one table under one topology, one set of limits and a person's corrections."""
+    """Judges pairs of one table under one topology, one set of limits and a person's corrections.
+
+    Args:
+        means: what each camera's tracklets look like on average; None takes no bias off.
+        reorder: changes distances ``(M,)`` of rows ``(M,)`` and ``(M,)``; None leaves them.
+    """
 
     def __init__(
         self,
@@ -50,12 +61,17 @@ class Witness:
         limits: GateLimits,
         max_cosine_distance: float,
         corrections: Corrections | None = None,
+        means: CameraMeans | None = None,
+        reorder: Reorder | None = None,
     ) -> None:
         self.table = table
         self._topology = topology
         self._windows = topology.windows(table.cameras, limits.max_gap_s)
         self._limits = limits
         self._max_cosine_distance = max_cosine_distance
+        count = len(table.cameras)
+        self._bias = np.zeros((count, count), np.float32) if means is None else means.bias(table.cameras)
+        self._reorder = reorder
         rows = {sketch.key: row for row, sketch in enumerate(table.sketches)}
         corrections = corrections or Corrections()
         self.together = _row_pairs(corrections.together, rows)
@@ -71,8 +87,9 @@ class Witness:
         cosine = self._cosine(first, second, ~forbidden)
         weight = self._weigh(cosine, verdicts.ground_m)
         at = self.table.camera[first], self.table.camera[second]
+        bias = self._bias[at]
         adjacent = (at[0] == at[1]) | self._windows.linked[at] | np.isfinite(verdicts.ground_m)
-        return Evidence(first, second, verdicts, cosine, weight, forbidden, demanded, adjacent)
+        return Evidence(first, second, verdicts, cosine, bias, weight, forbidden, demanded, adjacent)
 
     def judge(self, one: IntArray, other: IntArray) -> tuple[FloatArray, BoolArray]:
         """Weights and bans only: what the partition asks for."""
@@ -88,7 +105,10 @@ class Witness:
         cosine = np.full(len(first), np.nan, np.float32)
         if self.table.prototypes.size:
             rows = np.flatnonzero(wanted)
-            cosine[rows] = set_distances(self.table.prototypes, self.table.weight, first[rows], second[rows])
+            one, other = first[rows], second[rows]
+            raw = set_distances(self.table.prototypes, self.table.weight, one, other)
+            known = np.clip(raw - self._bias[self.table.camera[one], self.table.camera[other]], 0.0, 2.0)
+            cosine[rows] = known if self._reorder is None else self._reorder(known, one, other)
         return cosine
 
     def _weigh(self, cosine: FloatArray, ground_m: FloatArray) -> FloatArray:

@@ -82,6 +82,7 @@ def link_of(table: SketchTable, evidence: Evidence, pair: int, runner_up: float 
         gates=evidence.verdicts.passed(pair),
         travel_window_s=(low, high) if np.isfinite(low) else None,
         crops_used=(crops[0], crops[1]),
+        camera_bias=float(evidence.bias[pair]),
         reason=_reason(bool(evidence.demanded[pair]), cosine, ground),
     )
 

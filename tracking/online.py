@@ -10,12 +10,14 @@ from typing import Literal, Protocol
 import numpy as np
 
 from tracking.association import AssociationConfig
+from tracking.camera_bias import CameraMeans
 from tracking.corrections import Corrections
 from tracking.evidence import Evidence, Witness
 from tracking.gallery import Gallery
 from tracking.links import describe, link_of
 from tracking.memory import Memory
 from tracking.sketch import Sketch, SketchTable, sketch_of
+from tracking.threshold import RunningThreshold
 from tracking.topology import Topology
 from tracking.types import IntArray, Link, Tracklet, TrackletKey, Trajectory
 
@@ -149,6 +151,8 @@ class OnlineAssociator:
         self._ids = identities or _Counter()
         self._corrections = corrections
         self._memory = Memory(gallery_factory() if gallery_factory else None, 4 * config.neighbours)
+        self._means = CameraMeans()
+        self._threshold = RunningThreshold(config.max_cosine_distance, config.max_prototypes)
         self._owner: dict[int, int] = {}
         self._identity: dict[int, _Identity] = {}
         self._now_s = -np.inf
@@ -196,6 +200,8 @@ class OnlineAssociator:
             events = self._decide(row, tracklet.is_final) if ready or tracklet.is_final else ()
         if tracklet.is_final:
             self._ids.remember(self._owner[row], sketch)
+            self._means.observe(sketch)
+            self._threshold.observe(tracklet, sketch)
         return events
 
     def advance(self, watermark_s: float) -> tuple[Event, ...]:
@@ -227,7 +233,7 @@ class OnlineAssociator:
     def _decide(self, row: int, is_final: bool) -> tuple[Event, ...]:
         """First decision: the clearly best identity, or a new one."""
         rivals = self._rivals(row)
-        if rivals and _clear(rivals, 0.0 if is_final else self._config.min_margin):
+        if rivals and _clear(rivals, 0.0 if is_final else self._config.min_margin * self._threshold.value):
             self._join(row, rivals[0])
             return (self._event("update", rivals[0].global_id, [row]), *self._unite(rivals, row))
         gid = self._ids.allocate()
@@ -242,7 +248,7 @@ class OnlineAssociator:
         held = next((rival for rival in rivals if rival.global_id == now), None)
         best = next((rival for rival in rivals if rival.global_id != now), None)
         alone = len(self._identity[now].rows) == 1
-        margin = 0.0 if alone else self._config.min_margin / self._config.max_cosine_distance
+        margin = 0.0 if alone else self._config.min_margin
         if best is None or best.weight - (held.weight if held else 0.0) < margin:
             return (self._event("update", now, [row]), *self._unite(rivals, row))
         self._leave(row)
@@ -292,8 +298,9 @@ class OnlineAssociator:
         return sorted((r for r in rivals if r is not None), key=lambda r: (-r.weight, r.global_id))
 
     def _witness(self, table: SketchTable) -> Witness:
-        limits, max_distance = self._config.limits, self._config.max_cosine_distance
-        return Witness(table, self._topology, limits, max_distance, self._corrections)
+        limits, max_distance = self._config.limits, self._threshold.value
+        means = self._means if self._config.camera_bias else None
+        return Witness(table, self._topology, limits, max_distance, self._corrections, means)
 
     # -- keeping ----------------------------------------------------------------------------------------
 

@@ -3,26 +3,38 @@
 What is surely the same: the early and the late crops of one tracklet, and two views that put a tracklet at
 one place of the ground at one time. What is surely different: two tracklets of one camera at one time. The
 distance where the two densities cross makes the fewest errors (Bayes with equal priors).
+
+Neither sample is clean: one person may be tracked twice at once, a tracklet may change hands. The different are therefore
+described by their median and lower quartile (as of a normal distribution), which a few wrong pairs do not move.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtr, ndtri
 
 from tracking.appearance import Appearance, appearance_of, set_distances
+from tracking.camera_bias import CameraMeans
 from tracking.candidates import candidate_pairs
 from tracking.gates import meeting_distances
-from tracking.sketch import SketchTable, sketch_of
+from tracking.sketch import Sketch, SketchTable, sketch_of
 from tracking.types import BoolArray, FloatArray, IntArray, Tracklet
 
-__all__ = ["ThresholdReport", "suggest_threshold"]
+__all__ = ["RunningThreshold", "ThresholdReport", "suggest_threshold", "threshold_of"]
 
 _MIN_PAIRS = 30
 """Fewer pairs than this say nothing about a rate of a few percent."""
+
+_MIN_ACROSS = 10
+"""With so many pairs over two views the densities' crossing is better than a rate of wrong links alone."""
+
+_USUAL = 0.4
+"""Of networks trained on people or vehicles, where the footage itself does not tell."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +65,7 @@ class ThresholdReport:
     @property
     def same(self) -> FloatArray:
         """The positives the suggestion rests on: over two views where there are enough, else inside tracklets."""
-        return self.across if len(self.across) >= _MIN_PAIRS else self.within
+        return self.across if len(self.across) >= _MIN_ACROSS else self.within
 
 
 def suggest_threshold(
@@ -68,7 +80,7 @@ def suggest_threshold(
 
     With views in common the suggestion is where the densities cross. Without, the positives come from inside
     tracklets and are nearer than those between cameras, so the suggestion is the largest distance that
-    accepts no more than ``max_false_accept`` of the negatives.
+    accepts about ``max_false_accept`` of the negatives.
 
     Args:
         tracklets: with embeddings; ``ground_xy`` adds pairs of overlapping views.
@@ -82,15 +94,61 @@ def suggest_threshold(
     """
     usable = [t for t in tracklets if len(t.embeddings)]
     table = SketchTable.of([sketch_of(t, max_prototypes, class_group) for t in _in_order(usable)])
+    bias = CameraMeans.of(table).bias(table.cameras)
     within = _halves(usable, max_prototypes)
-    different = _simultaneous(table)
-    across = _same_place(table, max_ground_distance_m)
+    different = _distances(table, bias, *_simultaneous(table))
+    across = _distances(table, bias, *_same_place(table, max_ground_distance_m))
     if len(different) < _MIN_PAIRS:
         raise ValueError(
             f"only {len(different)} pairs of tracklets of one camera at one time, expected {_MIN_PAIRS} or more: "
             "use footage with several people or vehicles in view at once"
         )
     return _report(within, across, different, max_false_accept)
+
+
+def threshold_of(tracklets: Sequence[Tracklet], class_group: IntArray | None, max_prototypes: int) -> float:
+    """``max_cosine_distance`` for these tracklets: what they suggest, or the usual one where they are too few."""
+    try:
+        report = suggest_threshold(tracklets, class_group=class_group, max_prototypes=max_prototypes)
+    except ValueError:
+        return _USUAL
+    return report.max_cosine_distance
+
+
+class RunningThreshold:
+    """The same while cameras run, from the latest pairs only.
+
+    Args:
+        given: a threshold that stays as it is; None estimates it.
+        max_prototypes: as in association.
+    """
+
+    def __init__(self, given: float | None, max_prototypes: int) -> None:
+        self._given = given
+        self._max_prototypes = max_prototypes
+        self._recent: dict[str, deque[Sketch]] = {}
+        self._within: deque[float] = deque(maxlen=1000)
+        self._different: deque[float] = deque(maxlen=1000)
+        self._fresh = 0
+        self.value = _USUAL if given is None else given
+
+    def observe(self, tracklet: Tracklet, sketch: Sketch) -> None:
+        """Count a finished tracklet: its own halves, and those of its camera that it was seen with."""
+        if self._given is not None or not sketch.appearance.crops:
+            return
+        recent = self._recent.setdefault(sketch.key.camera_id, deque(maxlen=32))
+        together = [one for one in recent if one.end_s >= sketch.start_s and one.group == sketch.group]
+        recent.append(sketch)
+        self._within.extend(_halves([tracklet], self._max_prototypes).tolist())
+        if together:
+            sides = [sketch.appearance, *(one.appearance for one in together)]
+            rows = np.arange(1, len(sides))
+            self._different.extend(set_distances(*_padded(sides), np.zeros_like(rows), rows).tolist())
+            self._fresh += len(together)
+        if self._fresh >= _MIN_PAIRS:
+            self._fresh = 0
+            within, different = (np.array(one, np.float32) for one in (self._within, self._different))
+            self.value = _cut(within, np.zeros(0, np.float32), different, 0.01)
 
 
 def _in_order(tracklets: Sequence[Tracklet]) -> list[Tracklet]:
@@ -127,7 +185,13 @@ def _padded(sides: Sequence[Appearance]) -> tuple[FloatArray, FloatArray]:
     return prototypes, weight
 
 
-def _simultaneous(table: SketchTable) -> FloatArray:
+def _distances(table: SketchTable, bias: FloatArray, first: IntArray, second: IntArray) -> FloatArray:
+    """As association compares them: camera bias taken off."""
+    raw = set_distances(table.prototypes, table.weight, first, second)
+    return np.asarray(np.clip(raw - bias[table.camera[first], table.camera[second]], 0.0, 2.0), np.float32)
+
+
+def _simultaneous(table: SketchTable) -> tuple[IntArray, IntArray]:
     """Pairs of one class group in one camera that overlap in time."""
     found = [np.zeros((2, 0), np.int64)]
     for camera in range(len(table.cameras)):
@@ -137,10 +201,10 @@ def _simultaneous(table: SketchTable) -> FloatArray:
         one, other = np.nonzero(np.triu(meets & meets.T & alike, 1))
         found.append(np.stack([rows[one], rows[other]]))
     first, second = np.concatenate(found, axis=1)
-    return set_distances(table.prototypes, table.weight, first, second)
+    return first, second
 
 
-def _same_place(table: SketchTable, max_distance_m: float) -> FloatArray:
+def _same_place(table: SketchTable, max_distance_m: float) -> tuple[IntArray, IntArray]:
     """Pairs over two cameras at one place and time, each the other's only neighbour there."""
     pairs = (
         candidate_pairs(table, 0.0, 2 * max_distance_m, 1) if table.on_ground.any() else np.zeros((0, 2), int)
@@ -150,7 +214,7 @@ def _same_place(table: SketchTable, max_distance_m: float) -> FloatArray:
     close = np.flatnonzero((metres <= 2 * max_distance_m) & (shared_s >= 1.0))
     alone = _alone(table, pairs[close])
     chosen = close[alone & (metres[close] <= max_distance_m)]
-    return set_distances(table.prototypes, table.weight, pairs[chosen, 0], pairs[chosen, 1])
+    return pairs[chosen, 0], pairs[chosen, 1]
 
 
 def _alone(table: SketchTable, pairs: IntArray) -> BoolArray:
@@ -164,7 +228,7 @@ def _alone(table: SketchTable, pairs: IntArray) -> BoolArray:
 
 def _report(within: FloatArray, across: FloatArray, different: FloatArray, limit: float) -> ThresholdReport:
     warnings = []
-    seen = len(across) >= _MIN_PAIRS
+    seen = len(across) >= _MIN_ACROSS
     same = across if seen else within
     if not seen:
         warnings.append(
@@ -173,7 +237,7 @@ def _report(within: FloatArray, across: FloatArray, different: FloatArray, limit
         )
     if len(same) < _MIN_PAIRS:
         warnings.append(f"only {len(same)} pairs of the same identity: the miss rate is a guess")
-    cut = _crossing(same, different) if seen else float(np.quantile(different, limit))
+    cut = _cut(within, across, different, limit)
     equal_at, equal = _equal_error(same, different)
     reject, accept = _errors(same, different, np.array([cut]))
     if accept[0] > 0.1:
@@ -192,12 +256,26 @@ def _errors(
     return np.asarray(rejected), np.asarray(accepted)
 
 
-def _crossing(same: FloatArray, different: FloatArray) -> float:
+def _cut(within: FloatArray, across: FloatArray, different: FloatArray, limit: float) -> float:
+    """The crossing of the densities, or the distance that accepts ``limit`` of the different.
+
+    It is never so small that tracklets break in two, nor so large that a sixth of the different would pass.
+    """
+    middle, quarter = np.quantile(different, [0.5, 0.25])
+    spread = max(float(middle - quarter) / 0.6745, 1e-4)
+    cut = float(middle) + spread * float(ndtri(limit))
+    if len(across) >= _MIN_ACROSS:
+        cut = _crossing(across, float(middle), spread)
+    least = float(np.quantile(within, 0.95)) if len(within) else 0.0
+    return float(np.clip(max(cut, least), 1e-3, max(middle - spread, 1e-3)))
+
+
+def _crossing(same: FloatArray, middle: float, spread: float) -> float:
     """The cut with the smallest sum of both errors; the middle where a range of cuts is as good."""
-    cuts = np.unique(np.concatenate([same, different]).astype(np.float64))
-    cuts = np.concatenate([cuts, (cuts[1:] + cuts[:-1]) / 2])
-    rejected, accepted = _errors(same, different, cuts)
-    best = cuts[np.isclose(rejected + accepted, (rejected + accepted).min())]
+    cuts = np.linspace(0.0, middle, 513)
+    missed = 1.0 - np.searchsorted(np.sort(same), cuts, side="right") / len(same)
+    total = missed + ndtr((cuts - middle) / spread)
+    best = cuts[total <= total.min() + 1e-3]
     return float((best.min() + best.max()) / 2)
 
 

@@ -57,6 +57,7 @@ def learn_topology(
     base = base or Topology()
     pinned = tuple(link for link in base.links if link.pinned)
     learned = Topology(pinned, base.sites)
+    config = config.settled(tracklets, class_group)
     by_key = {tracklet.key: tracklet for tracklet in tracklets}
     for _ in range(_ROUNDS):
         trajectories = associate(tracklets, config, topology=learned, class_group=class_group)
@@ -83,8 +84,9 @@ def _clear(link: Link | None, config: AssociationConfig) -> bool:
     """The best identity was within the threshold and no other came near."""
     if link is None or link.cosine_distance is None:
         return link is not None
-    near = link.cosine_distance <= config.max_cosine_distance
-    return near and (link.margin is None or link.margin >= config.min_margin)
+    limit = config.max_cosine_distance or 0.0
+    near = link.cosine_distance <= limit
+    return near and (link.margin is None or link.margin >= config.min_margin * limit)
 
 
 def _topology(

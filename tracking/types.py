@@ -222,6 +222,7 @@ class Link:
     Attributes:
         first, second: the two tracklets, ``first`` starting no later than ``second``.
         cosine_distance: appearance distance in [0, 2], or None when the link is by geometry alone.
+        camera_bias: what the two cameras add to every distance between them; it is off ``cosine_distance`` already.
         runner_up_distance: the best distance ``second`` had to any other identity, or None.
         gap_s: from the end of ``first`` to the start of ``second``; negative when they overlap in time.
         ground_distance_m: median distance on the ground plane while both were seen, or None.
@@ -241,6 +242,7 @@ class Link:
     travel_window_s: tuple[float, float] | None = None
     crops_used: tuple[int, int] = (0, 0)
     reason: str = "appearance"
+    camera_bias: float = 0.0
 
     @property
     def margin(self) -> float | None:

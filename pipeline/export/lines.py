@@ -89,6 +89,7 @@ def link_to_json(link: Link) -> Record:
         "second": key_text(link.second),
         "reason": link.reason,
         "cosine_distance": _rounded(link.cosine_distance, 6),
+        "camera_bias": _rounded(link.camera_bias, 6),
         "runner_up_distance": _rounded(link.runner_up_distance, 6),
         "margin": _rounded(link.margin, 6),
         "gap_s": _rounded(link.gap_s, 6),
@@ -113,6 +114,7 @@ def link_from_json(value: Mapping[str, Any]) -> Link:
         travel_window_s=None if window is None else (window[0], window[1]),
         crops_used=(value["crops_used"][0], value["crops_used"][1]),
         reason=value["reason"],
+        camera_bias=value.get("camera_bias", 0.0),
     )
 
 

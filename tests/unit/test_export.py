@@ -141,6 +141,7 @@ def test_link_carries_its_evidence(tmp_path: Path) -> None:
         "second": ["south", 1],
         "reason": "appearance",
         "cosine_distance": 0.123457,
+        "camera_bias": 0.0,
         "runner_up_distance": 0.5,
         "margin": 0.376543,
         "gap_s": 1.6,

@@ -1,0 +1,52 @@
+"""The threshold that unlabelled tracklets suggest: near the best one, on any scale, and not moved by a few wrong pairs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.simulated import make_tracklet, unit
+from tracking.sketch import sketch_of
+from tracking.threshold import RunningThreshold, suggest_threshold, threshold_of
+from tracking.types import Tracklet
+
+
+def crowd(count: int, common: float, spread: float, seed: int = 0, doubles: int = 0) -> list[Tracklet]:
+    """Everybody in one camera at once; ``common`` is what all share, ``doubles`` are tracked twice."""
+    rng = np.random.default_rng(seed)
+    shared = unit(rng.normal(size=48))
+    who = unit(common * shared + unit(rng.normal(size=(count, 48))))
+    rows = [*who, *who[:doubles]]
+    return [
+        make_tracklet("a", n, np.arange(0, 10, 0.5), embeddings=unit(one + spread * unit(rng.normal(size=(8, 48)))))
+        for n, one in enumerate(rows, 1)
+    ]
+
+
+@pytest.mark.parametrize("common", [0.0, 1.0, 4.0])
+def test_it_follows_the_scale_of_the_network(common: float):
+    tracklets = crowd(15, common, 0.2 / (1 + common))
+    report = suggest_threshold(tracklets)
+    assert report.within.max() < report.max_cosine_distance < np.quantile(report.different, 0.1)
+    assert report.false_reject == 0
+    assert report.false_accept < 0.06
+
+
+def test_a_few_people_tracked_twice_do_not_move_it():
+    clean = suggest_threshold(crowd(15, 1.0, 0.1)).max_cosine_distance
+    dirty = suggest_threshold(crowd(15, 1.0, 0.1, doubles=3)).max_cosine_distance
+    assert dirty == pytest.approx(clean, rel=0.15)
+
+
+def test_too_few_fall_back_to_the_usual():
+    assert threshold_of(crowd(3, 1.0, 0.1), None, 4) == 0.4
+
+
+def test_running_estimate_agrees_with_that_of_the_whole_and_respects_a_given_one():
+    tracklets = crowd(15, 1.0, 0.1)
+    running, given = RunningThreshold(None, 4), RunningThreshold(0.3, 4)
+    for tracklet in tracklets:
+        for one in (running, given):
+            one.observe(tracklet, sketch_of(tracklet, 4))
+    assert running.value == pytest.approx(suggest_threshold(tracklets).max_cosine_distance, rel=0.15)
+    assert given.value == 0.3
