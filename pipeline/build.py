@@ -20,6 +20,7 @@ from pipeline.shard import Shard
 from pipeline.sources.opening import needs_pixels, open_source, open_sources, stored_detections
 from pipeline.sources.reader import Reader
 from pipeline.sources.source import Source, SourceInfo, site_origin_s
+from pipeline.stages.camera_motion import BackgroundFlow
 from pipeline.stages.crop import CropStage
 from pipeline.stages.detect import Detector, DetectStage, class_groups_of
 from pipeline.stages.detect_replay import ReplayDetector
@@ -39,6 +40,7 @@ class CameraTables:
     Attributes:
         regions, ground, stored, sie: of each camera; ``sie`` for networks that run, ``stored`` for replay.
         num_sie_rows: of the network, or None where none runs.
+        moving: cameras whose own motion is measured.
     """
 
     regions: dict[str, RegionOfInterest | None]
@@ -46,6 +48,7 @@ class CameraTables:
     stored: dict[str, StoredDetections]
     sie: dict[str, SieChoice]
     num_sie_rows: int | None
+    moving: set[str]
 
 
 @dataclass(slots=True)
@@ -116,11 +119,14 @@ def _run_of(
     regions = {one.id: region_of(one, infos[one.id].width, infos[one.id].height) for one in cameras}
     calibrations = {camera.id: load_calibration(camera) for camera in cameras}
     ground = {id_: ground_of(one, infos[id_].height) for id_, one in calibrations.items() if one is not None}
-    tables = CameraTables(regions, ground, stored, appearance.sie, appearance.num_sie_rows)
+    moving = {camera.id for camera in cameras if camera.moving}
+    tables = CameraTables(regions, ground, stored, appearance.sie, appearance.num_sie_rows, moving)
     shard = Shard(
         readers=[Reader(source, config.run.buffer_frames, stop) for source in sources],
         detect=DetectStage(detector, config.detector, regions, detections),
-        track=TrackStage(config.tracker, class_groups_of(config.detector)),
+        track=TrackStage(
+            config.tracker, class_groups_of(config.detector), lambda id_: BackgroundFlow() if id_ in tables.moving else None
+        ),
         appearance=appearance.stage,
         tracklets=TrackletStage(ground, _early_crops(config), embeddings),
     )
@@ -144,6 +150,9 @@ def admit(run: Run, camera: CameraConfig) -> Reader:
     tables.ground.pop(camera.id, None)
     if calibration is not None:
         tables.ground[camera.id] = ground_of(calibration, source.info.height)
+    tables.moving.discard(camera.id)
+    if camera.moving:
+        tables.moving.add(camera.id)
     tables.sie.update(rows)
     tables.stored.update(stored)
     info = _camera_info(camera, source.info, config)

@@ -65,6 +65,9 @@ class CameraConfig(Section):
     view: Annotated[int | None, Field(ge=0, description="View label, for checkpoints with view SIE.")] = None
     calibration: Annotated[Path | None, Field(description="Calibration file: intrinsics/extrinsics or homography.")] = None
     site: Annotated[str, Field(description="Floor or site; nobody overlaps between two sites.")] = "site"
+    moving: Annotated[
+        bool, Field(description="It shakes, pans or rides along: measure that in the picture and take it out of tracks.")
+    ] = False
     live: Annotated[LiveConfig, Field(description="For streams and devices only.")] = LiveConfig()
 
     @property
