@@ -23,7 +23,7 @@ from pipeline.stages.crop import SeenFrame
 from pipeline.stages.detect import DetectStage
 from pipeline.stages.embed import AppearanceStage
 from pipeline.stages.track import TrackStage
-from pipeline.stages.tracklets import TrackletStage
+from pipeline.stages.tracklets import MAX_LIVE_OBSERVATIONS, TrackletStage
 from pipeline.timing import StageTimes
 from tracking.types import TrackedFrame
 
@@ -114,6 +114,7 @@ def _all_moments(
 ) -> Iterator[ShardMessage]:
     """The same for live cameras, which may come and go; what the work costs decides how many frames are used."""
     moments = LiveMoments((), settings, stop)
+    shard.tracklets.max_observations = MAX_LIVE_OBSERVATIONS
     for reader in shard.readers:
         _take_in(moments, reader, settings)
     for batch in _timed(iter(moments), shard.times):

@@ -14,6 +14,9 @@ from tracking.types import BoolArray, FloatArray, FrameRef, TrackedFrame, Trackl
 MAX_EMBEDDINGS = 256
 """Per tracklet; beyond it the better of every two neighbours in time stays, so that memory is bounded."""
 
+MAX_LIVE_OBSERVATIONS = 8192
+"""Per tracklet of a live run, whose cars may stay parked for days: beyond it the older half gets sparser and sparser."""
+
 GroundOf = Callable[[FloatArray], FloatArray]
 """Boxes ``(N, 4)`` px to floor positions ``(N, 2)`` metres, NaN where unknown."""
 
@@ -35,6 +38,9 @@ class TrackletStage:
         ground: for each calibrated camera, how boxes stand on the floor.
         early_crops: give a first snapshot of a confirmed track once it has this many embeddings (0: at confirmation);
             None gives final tracklets only.
+
+    Attributes:
+        max_observations: kept of a track that goes on; None keeps all. The frames given already have every one.
     """
 
     def __init__(
@@ -43,6 +49,7 @@ class TrackletStage:
         self._ground = ground
         self._early_crops = early_crops
         self._recorder = recorder
+        self.max_observations: int | None = None
         self._open: dict[str, dict[int, _Track]] = {}
 
     def process(self, tracked: TrackedFrame, crops: Iterable[EmbeddedCrop]) -> list[TrackedFrame | Tracklet]:
@@ -61,6 +68,8 @@ class TrackletStage:
                 fresh.append(track)
                 track.confirmed = True
             track.observe(tracked, row)
+            if self.max_observations is not None and len(track.frames) > self.max_observations:
+                track.thin(self.max_observations // 2)
         for local_id in tracks.keys() - seen:
             tracks[local_id].missed.append(tracked.frame)
         now = [] if not len(tracked) and tracked.ended else [_confirmed_only(tracked)]
@@ -150,6 +159,12 @@ class _Track:
         self.boxes.append(box)
         self.confidences.append(confidence)
         self.interpolated.append(interpolated)
+
+    def thin(self, latest: int) -> None:
+        """Drop every second observation but the ``latest``; the first stays."""
+        past = len(self.frames) - latest
+        for column in (self.frames, self.times_s, self.boxes, self.confidences, self.interpolated):
+            del column[1:past:2]
 
     def attach(self, crop: EmbeddedCrop) -> None:
         self.crops.append(crop)

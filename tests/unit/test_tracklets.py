@@ -158,3 +158,18 @@ def test_thinning_keeps_ends_and_embeddings():
     assert (thin.start_s, thin.end_s) == (tracklet.start_s, tracklet.end_s)
     assert len(thin.embeddings) == 5
     assert thinned(tracklet, 100) is tracklet
+
+
+def test_a_car_that_stays_parked_for_days_takes_bounded_memory():
+    stage = TrackletStage({}, None)
+    stage.max_observations = 64
+    for index in range(2000):
+        frames, _ = split(stage.process(tracked(index, [1], [True]), []))
+        assert [one.frame.frame_index for one in frames] == [index], "what is written while running is whole"
+    _, (tracklet,) = split(stage.process(tracked(2000, [], [], ended=(1,)), []))
+    kept = tracklet.frame_index.tolist()
+    assert len(kept) <= 64
+    assert kept[0] == 0
+    assert kept[-32:] == list(range(1968, 2000))
+    assert tracklet.timestamp_s.tolist() == pytest.approx([index / 10 for index in kept])
+    assert tracklet.xyxy[:, 0].tolist() == pytest.approx([10 + index for index in kept])
