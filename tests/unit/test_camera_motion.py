@@ -6,7 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.config import Config
 from pipeline.packets import DetectedFrame, Frame
+from pipeline.sources.opening import needs_pixels
 from pipeline.stages.camera_motion import BackgroundFlow
 from pipeline.stages.track import TrackStage
 from tracking.motion import check_affine
@@ -74,3 +76,10 @@ def test_a_camera_that_is_said_to_move_keeps_its_ids(moving):
         (tracked,) = stage.process([DetectedFrame(frame, Detections(box, [0.95], [0]))])
         ids += tracked.local_id.tolist()
     assert (len(set(ids)) == 1) == moving
+
+
+def test_a_camera_that_moves_needs_its_pictures_even_in_a_replay():
+    camera = {"id": "a", "source": "a.mp4"}
+    plain = {"detector": {"backend": "replay", "detections": "{camera}.txt"}, "embedder": {"backend": "off"}}
+    assert not needs_pixels(Config.model_validate({**plain, "cameras": [camera]}))
+    assert needs_pixels(Config.model_validate({**plain, "cameras": [{**camera, "moving": True}]}))
