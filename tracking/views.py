@@ -1,0 +1,113 @@
+"""What calibrated cameras see at one instant, and what is believed of people and boxes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tracking.geometry import Calibration
+from tracking.types import BoolArray, Detections, IntArray
+
+__all__ = ["MultiViewConfig", "Scan", "View", "one_box_per_head", "scan_of"]
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class MultiViewConfig:
+    """What is believed of people, boxes and cameras. Parts are of a person's height in the image.
+
+    Attributes:
+        height_m, height_spread_m: the population.
+        acceleration_mps2: how much velocity changes within a second.
+        middle_noise, top_noise, bottom_noise: box edges against the body.
+        feet_visible: part of the boxes that reach the feet.
+        detected: part of the people in full view that are detected.
+        clutter: boxes of something else, per person-height squared of image.
+        min_score: log-likelihood ratio at which a track is believed; it falls with every miss.
+        max_lost_s: a track no camera has seen for longer ends.
+        scans: instants a decision may still be changed.
+        leaves: hypotheses kept per track.
+        min_apart_m: no two people stand closer; the younger of two tracks that stay so is a double.
+    """
+
+    height_m: float = 1.65
+    height_spread_m: float = 0.12
+    acceleration_mps2: float = 1.0
+    middle_noise: float = 0.06
+    top_noise: float = 0.06
+    bottom_noise: float = 0.06
+    feet_visible: float = 0.7
+    detected: float = 0.95
+    clutter: float = 1.0
+    min_score: float = 12.0
+    max_lost_s: float = 2.0
+    scans: int = 4
+    leaves: int = 30
+    min_apart_m: float = 0.25
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """A camera as the tracker needs it: full calibration and image size in px."""
+
+    calibration: Calibration
+    width_px: int
+    height_px: int
+
+    def __post_init__(self) -> None:
+        if self.calibration.projection is None:
+            raise ValueError("multi-view tracking needs full calibrations: a homography knows no heights")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scan:
+    """One camera's boxes at one instant: middle, top and bottom in undistorted px, and what the border cuts off."""
+
+    camera: str
+    edges: Array
+    cut: BoolArray
+    index: IntArray
+
+
+def scan_of(camera: str, view: View, found: Detections) -> Scan:
+    """Boxes as the tracker measures them, of those that share a head the largest."""
+    boxes = found.xyxy.astype(np.float64)
+    keep = one_box_per_head(boxes)
+    boxes = boxes[keep]
+    middle = (boxes[:, 0] + boxes[:, 2]) / 2
+    top = view.calibration.undistort(np.stack([middle, boxes[:, 1]], axis=1))
+    bottom = view.calibration.undistort(np.stack([middle, boxes[:, 3]], axis=1))
+    edges = np.stack([(top[:, 0] + bottom[:, 0]) / 2, top[:, 1], bottom[:, 1]], axis=1)
+    margin = 0.01
+    cut = np.stack(
+        [
+            (boxes[:, 0] < margin * view.width_px) | (boxes[:, 2] > (1 - margin) * view.width_px),
+            boxes[:, 1] < margin * view.height_px,
+            boxes[:, 3] > (1 - margin) * view.height_px,
+        ],
+        axis=1,
+    )
+    return Scan(camera, edges, cut, keep)
+
+
+def one_box_per_head(boxes: Array) -> IntArray:
+    """Of boxes that share their top and middle (a body and its upper half), the largest stays."""
+    height = np.maximum(boxes[:, 3] - boxes[:, 1], 1.0)
+    order = np.argsort(-height, kind="stable")
+    kept: list[int] = []
+    for row in order:
+        u, top = (boxes[row, 0] + boxes[row, 2]) / 2, boxes[row, 1]
+        width = boxes[row, 2] - boxes[row, 0]
+        same = [
+            other
+            for other in kept
+            if abs((boxes[other, 0] + boxes[other, 2]) / 2 - u) < 0.25 * width
+            and abs(boxes[other, 1] - top) < 0.25 * width
+            and (boxes[other, 2] - boxes[other, 0]) < 2.0 * width
+        ]
+        if not same:
+            kept.append(int(row))
+    return np.array(sorted(kept), np.int64)
