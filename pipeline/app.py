@@ -22,6 +22,7 @@ from pipeline.linking import Linker, open_linker
 from pipeline.packets import CameraEnd, ShardMessage, Watermark
 from pipeline.progress import CameraProgress, LiveTable, RunProgress
 from pipeline.reload import Reload
+from pipeline.retention import sweeper_of
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.server import StatusServer
 from pipeline.serve.status import Monitor
@@ -84,6 +85,9 @@ def run(
             RunWriter(output, built.header, rotation=config.rotation, outlets=deliveries)
         )
         monitor.watch(built.shard, linker, deliveries)
+        sweeper = sweeper_of(config, output)
+        if sweeper is not None:
+            stack.enter_context(sweeper)
         job = _Job(built, linker, writer, monitor)
         reload = Reload(built, linker, writer, reread) if reread is not None else None
         fault = job.drive(stop, console, signals, reload)

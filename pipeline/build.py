@@ -209,7 +209,8 @@ def _detection_recorder(
     model: ModelInfo | None,
     output: Path,
 ) -> DetectionRecorder | None:
-    if not config.output.save_detections:
+    hides = config.protection.blur != "off" and not any(camera.is_live for camera in cameras)
+    if not (config.output.save_detections or hides):  # pictures drawn later must hide whoever was detected
         return None
     shared = {"classes": config.detector.classes, "model": asdict(model) if model else None}
     headers: dict[str, dict[str, Any]] = {}
@@ -269,4 +270,4 @@ def settings_of(config: Config) -> dict[str, Any]:
     for key in ("topology", "corrections"):
         path = plain["association"][key]
         plain["association"][key] = Path(path).name if path is not None else None
-    return {**plain, "seed": config.run.seed}
+    return {**plain, "privacy": {"blur": config.protection.blur}, "seed": config.run.seed}

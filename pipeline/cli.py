@@ -34,6 +34,13 @@ OutputFolder = Annotated[
 ]
 
 
+class BlurChoice(str, Enum):
+    """Whom pictures do not show."""
+
+    faces = "faces"
+    bodies = "bodies"
+
+
 class SchemaName(str, Enum):
     """What has a published JSON Schema."""
 
@@ -138,16 +145,35 @@ def recover(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder o
 
 
 @app.command()
+def forget(
+    global_id: Annotated[Optional[int], typer.Argument(help="Whose embeddings are deleted.")] = None,  # noqa: UP045
+    config: Annotated[
+        Optional[Path], typer.Option(help="The run's YAML: its output folder and its identity store.")  # noqa: UP045
+    ] = None,
+    output: OutputFolder = None,
+    expired: Annotated[bool, typer.Option(help="All that are older than privacy.embeddings_max_age_s.")] = False,
+) -> None:
+    """Delete the embeddings of an identity, also from a run that goes on; an audit line says so."""
+    from pipeline.commands.forget import forget as forgotten
+
+    for line in forgotten(global_id, config, output, expired=expired):
+        typer.echo(line)
+
+
+@app.command()
 def render(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Output folder of a run.")],
     camera: Annotated[Optional[list[str]], typer.Option(help="Only this one; may be repeated.")] = None,  # noqa: UP045
+    blur: Annotated[
+        Optional[BlurChoice], typer.Option(help="Make people unrecognisable; the run's privacy counts anyway.")  # noqa: UP045
+    ] = None,
 ) -> None:
     """Draw results over their footage: a video per camera, a grid, the ground plane."""
     from rich.console import Console
 
     from pipeline.commands.render import render as drawn
 
-    drawn(folder, Console(), cameras=camera)
+    drawn(folder, Console(), cameras=camera, blur=blur.value if blur else None)
 
 
 @app.command()

@@ -320,6 +320,15 @@ class Config(Section):
         live = any(camera.is_live for camera in self.cameras)
         return self.output.rotate or (RotationConfig() if live else None)
 
+    @model_validator(mode="after")
+    def _embeddings_outlive_their_use(self) -> Config:
+        max_age_s, needed_s = self.protection.embeddings_max_age_s, self.association.rules.max_gap_s
+        if max_age_s is not None and max_age_s < needed_s:
+            raise ValueError(
+                f"privacy.embeddings_max_age_s ({max_age_s:g}) must not be below association.rules.max_gap_s ({needed_s:g})"
+            )
+        return self
+
     @field_validator("cameras")
     @classmethod
     def _names_are_unique(cls, cameras: list[CameraConfig]) -> list[CameraConfig]:

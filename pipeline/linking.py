@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -21,6 +22,7 @@ from tracking.online import Event, OnlineAssociator
 from tracking.topology import Topology
 from tracking.types import Tracklet, TrackletKey, Trajectory
 
+ASK_S = 1.0
 MAX_STEPS = 512
 """Observations kept per tracklet for association; all of them are in the JSON Lines already."""
 
@@ -93,6 +95,8 @@ class OnlineLinker:
         self._associator = associator
         self._store = store
         self._merge = EventTimeMerge(camera_ids)
+        self._asked_s = float("-inf")
+        self._last_erasure = store.erased()[1] if store is not None else 0
 
     @property
     def identities(self) -> int:
@@ -113,7 +117,15 @@ class OnlineLinker:
         events = [event for one in self._merge.advance(watermark) for event in self._associator.update(one)]
         if np.isfinite(self._merge.watermark_s):
             events += self._associator.advance(self._merge.watermark_s)
-        return events
+        return [*events, *self._erased()]
+
+    def _erased(self) -> Sequence[Event]:
+        """End identities that `forget` erased from the store meanwhile; asked for once a second."""
+        if self._store is None or time.monotonic() - self._asked_s < ASK_S:
+            return ()
+        self._asked_s = time.monotonic()
+        erased, self._last_erasure = self._store.erased(self._last_erasure)
+        return [event for global_id in erased for event in self._associator.forget(global_id)]
 
     def finish(self) -> tuple[Sequence[Event], Sequence[Trajectory]]:
         events = self._associator.finish()

@@ -27,6 +27,13 @@ app = typer.Typer(
 BAD_INPUT, BAD_MODEL = 2, 4
 
 
+class BlurChoice(str, Enum):
+    """Whom pictures do not show."""
+
+    faces = "faces"
+    bodies = "bodies"
+
+
 class BackendChoice(str, Enum):
     """What runs the network."""
 
@@ -77,6 +84,9 @@ def evaluate(
     output: Annotated[Path, typer.Option(help="Folder for evaluation.json and the pictures.")] = Path(
         "evaluation"
     ),
+    blur: Annotated[
+        Optional[BlurChoice], typer.Option(help="Make people in the rank list unrecognisable.")  # noqa: UP045
+    ] = None,
     backend: Backend = BackendChoice.torch,
     device: Device = "auto",
     precision: Precision = "fp32",
@@ -92,7 +102,7 @@ def evaluate(
 
     embedder = _open(weights, backend, device, precision, batch_size, field)
     kind = cast(DatasetKind, data)
-    report = score(embedder, kind, root, sie=parse_sie(sie), rerank=rerank, output=output)
+    report = score(embedder, kind, root, sie=parse_sie(sie), rerank=rerank, output=output, blur=blur.value if blur else None)
     _print_report(report)
     typer.echo(f"{output}: evaluation.json, rank_list.png, distances.png")
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 import numpy as np
 import numpy.typing as npt
 
+from reid.blur import BlurTarget
 from reid.data.datasets import DatasetKind, LabelledImage, ReIDDataset, load_dataset
 from reid.data.loader import SideTable
 from reid.embedder import Embedder
@@ -53,6 +54,7 @@ def evaluate(
     sie: SieSource = "camera",
     rerank: bool = False,
     output: str | Path | None = None,
+    blur: BlurTarget | None = None,
 ) -> dict[str, Any]:
     """Score ``embedder`` by the dataset's own protocol.
 
@@ -63,6 +65,7 @@ def evaluate(
             row where it has none; otherwise one row for all.
         rerank: also score k-reciprocal re-ranking.
         output: folder for ``evaluation.json``, ``rank_list.png`` and ``distances.png``; None writes nothing.
+        blur: what of everybody in ``rank_list.png`` is made unrecognisable.
 
     Returns:
         What ``evaluation.json`` holds.
@@ -94,7 +97,7 @@ def evaluate(
         folder = Path(output)
         folder.mkdir(parents=True, exist_ok=True)
         draw_histogram(PairDistances.of(distance, *labels), threshold, folder / "distances.png")
-        _draw_ranks(distance, query, gallery, folder / "rank_list.png")
+        _draw_ranks(distance, query, gallery, folder / "rank_list.png", blur)
         (folder / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n")
     return report
 
@@ -133,7 +136,8 @@ def _rows(images: Sequence[LabelledImage], side: SideTable | None, sie: SieSourc
     return ["mean" if code == side.num_rows else code for code in codes]
 
 
-def _draw_ranks(distance: npt.NDArray[np.float32], query: Split, gallery: Split, path: Path) -> None:
+def _draw_ranks(distance: npt.NDArray[np.float32], query: Split, gallery: Split, path: Path, blur: BlurTarget | None
+) -> None:
     """Evenly spread queries with their nearest; captions tell identity, camera and distance."""
     chosen = np.unique(np.linspace(0, len(query.images) - 1, DRAWN_QUERIES).round().astype(int))
     queries, found = [], []
@@ -146,7 +150,7 @@ def _draw_ranks(distance: npt.NDArray[np.float32], query: Split, gallery: Split,
         right = (gallery.ids[nearest] == query.ids[q]).tolist()
         crops = [read_crop(gallery.images[g].path) for g in nearest]
         found.append(list(zip(crops, captions, right, strict=True)))
-    draw_rank_list(queries, found, path)
+    draw_rank_list(queries, found, path, blur=blur)
 
 
 def parse_sie(text: str) -> SieSource:

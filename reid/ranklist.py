@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from reid.blur import BlurTarget, blurred_crop
 from reid.preprocess import Crop
 
 __all__ = ["draw_rank_list", "ranked_gallery"]
@@ -41,6 +42,7 @@ def draw_rank_list(
     path: str | Path,
     *,
     cell: tuple[int, int] = (160, 80),
+    blur: BlurTarget | None = None,
 ) -> None:
     """Write a PNG with a row for each query.
 
@@ -49,6 +51,7 @@ def draw_rank_list(
         found: for each query its nearest: crop, caption, and whether it is right.
         path: the PNG.
         cell: height and width of a crop in the picture, px.
+        blur: what of everybody is made unrecognisable.
 
     Raises:
         ValueError: nothing to draw, or a picture that cannot be written.
@@ -58,12 +61,18 @@ def draw_rank_list(
     longest = max(len(row) for row in found)
     rows = []
     for (crop, caption), nearest in zip(queries, found, strict=True):
-        cells = [_cell(crop, caption, BLUE, cell)]
-        cells += [_cell(image, text, GREEN if right else RED, cell) for image, text, right in nearest]
+        cells = [_cell(_shown(crop, blur), caption, BLUE, cell)]
+        cells += [
+            _cell(_shown(image, blur), text, GREEN if right else RED, cell) for image, text, right in nearest
+        ]
         blank = np.full_like(cells[0], 255)
         rows.append(np.concatenate(cells + [blank] * (longest - len(nearest)), axis=1))
     if not cv2.imwrite(str(path), np.concatenate(rows)):
         raise ValueError(f"{path}: cannot be written")
+
+
+def _shown(crop: Crop, blur: BlurTarget | None) -> Crop:
+    return crop if blur is None else blurred_crop(crop, blur)
 
 
 def _cell(crop: Crop, caption: str, colour: Colour, size: tuple[int, int]) -> Crop:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +18,7 @@ from tracking.types import FloatArray, TrackletKey
 
 __all__ = ["IdentityStore"]
 
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = """
 CREATE TABLE identity (
     global_id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -30,13 +31,21 @@ CREATE TABLE member (
     end_s REAL NOT NULL,
     facts TEXT NOT NULL,
     prototypes BLOB NOT NULL,
+    stored_s REAL NOT NULL DEFAULT 0,
     PRIMARY KEY (global_id, camera_id, local_id, end_s)
 );
 """
+_ERASURES = """
+CREATE TABLE erasure (number INTEGER PRIMARY KEY AUTOINCREMENT, global_id INTEGER NOT NULL, at_s REAL NOT NULL);
+"""
+_FROM_1 = "ALTER TABLE member ADD COLUMN stored_s REAL NOT NULL DEFAULT 0;"
 
 
 class IdentityStore:
     """Gives out ids that no run before gave out, and remembers the members of identities still open.
+
+    What is deleted is overwritten in the file (SQLite's ``secure_delete``), not only unlinked. Another process may
+    ``erase`` an identity while a run has the file open; the run learns of it by ``erased``.
 
     The ids come from ``AUTOINCREMENT``, which never returns a used number, and each is committed before it is
     given out: neither a crash nor a restart repeats one.
@@ -64,8 +73,12 @@ class IdentityStore:
         self._connection.execute("PRAGMA synchronous = NORMAL")
         version = int(self._connection.execute("PRAGMA user_version").fetchone()[0])
         tables = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        self._connection.execute("PRAGMA secure_delete = ON")
         if version == 0 and tables == 0:
-            self._connection.executescript(_SCHEMA + f"PRAGMA user_version = {_VERSION};")
+            self._connection.executescript(_SCHEMA + _ERASURES + f"PRAGMA user_version = {_VERSION};")
+        elif version == 1:
+            now = f"UPDATE member SET stored_s = {time.time()};"
+            self._connection.executescript(_FROM_1 + now + _ERASURES + f"PRAGMA user_version = {_VERSION};")
         elif version != _VERSION:
             raise ValueError(f"identity store of version {version}, expected {_VERSION}")
 
@@ -90,7 +103,8 @@ class IdentityStore:
         """Keep a finished tracklet as a member of an open identity."""
         with self._connection:
             self._connection.execute(
-                "INSERT OR REPLACE INTO member VALUES (?, ?, ?, ?, ?, ?)", (global_id, *_row(sketch))
+                "INSERT OR REPLACE INTO member VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (global_id, *_row(sketch), time.time()),
             )
 
     def supersede(self, global_id: int, by: int) -> None:
@@ -105,6 +119,30 @@ class IdentityStore:
         """The identity has ended: nothing is kept of how it looked."""
         with self._connection:
             self._connection.execute("DELETE FROM member WHERE global_id = ?", (global_id,))
+
+    def erase(self, global_id: int) -> int:
+        """Delete how an identity looked because somebody asks for it, and note that; returns how many members went."""
+        with self._connection:
+            gone = self._connection.execute("DELETE FROM member WHERE global_id = ?", (global_id,)).rowcount
+            self._connection.execute(
+                "INSERT INTO erasure (global_id, at_s) VALUES (?, ?)", (global_id, time.time())
+            )
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return int(gone)
+
+    def erased(self, after: int = 0) -> tuple[tuple[int, ...], int]:
+        """Identities erased since number ``after``, and the latest number."""
+        query = "SELECT number, global_id FROM erasure WHERE number > ? ORDER BY number"
+        rows = self._connection.execute(query, (after,)).fetchall()
+        return tuple(int(global_id) for _, global_id in rows), int(rows[-1][0]) if rows else after
+
+    def expire(self, before_s: float) -> int:
+        """Delete what was stored before then (epoch seconds of the computer's clock); returns how many members went."""
+        with self._connection:
+            gone = self._connection.execute("DELETE FROM member WHERE stored_s < ?", (before_s,)).rowcount
+        if gone:
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return int(gone)
 
     def successor(self, global_id: int) -> int | None:
         """The id that stands for ``global_id`` now: itself, what superseded it, or None if never given out."""

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from reid.blur import BlurTarget
+
 
 def render(
     folder: Path,
@@ -16,6 +18,7 @@ def render(
     *,
     cameras: Sequence[str] | None = None,
     moved: Mapping[str, Path] | None = None,
+    blur: BlurTarget | None = None,
 ) -> list[Path]:
     """Draw overlay videos of a run's output folder and print where they are.
 
@@ -29,6 +32,7 @@ def render(
             folder,
             cameras=cameras,
             moved=moved,
+            blur=blur,
             note=lambda text: console.print(text, markup=False, highlight=False),
             progress=lambda camera, time_s: status.update(f"drawing {camera} at {time_s:.1f} s"),
         )

@@ -16,8 +16,10 @@ from pipeline.packets import Frame, Image
 from pipeline.render.drawing import clock_text, draw_caption, draw_objects
 from pipeline.render.floor import FloorMap, write_picture
 from pipeline.render.footage import Footage, open_footage, shown_range_s
+from pipeline.render.privacy import Veil, blur_of, kept_detections
 from pipeline.render.scene import CameraScene
 from pipeline.render.video import BrowserVideo, fitted
+from reid.blur import BlurTarget
 
 FOLDER = "overlay"
 GRID, MAP_VIDEO, MAP_PICTURE = "grid.mp4", "map.mp4", "map.png"
@@ -31,6 +33,7 @@ def render(
     *,
     cameras: Sequence[str] | None = None,
     moved: Mapping[str, Path] | None = None,
+    blur: BlurTarget | None = None,
     note: Note = lambda text: None,
     progress: Callable[[str, float], None] = lambda camera, time_s: None,
 ) -> list[Path]:
@@ -40,7 +43,8 @@ def render(
         folder: a run's output; videos go to ``folder/overlay``.
         cameras: only these.
         moved: where footage lies now, by camera.
-        note: told about cameras without pictures.
+        blur: whom to make unrecognisable, beyond what the run's own configuration says.
+        note: told about cameras without pictures, and about what is not known of whom to blur.
         progress: told each camera's site time.
 
     Returns:
@@ -59,12 +63,25 @@ def render(
     for one in footage:
         if one.missing is not None:
             note(f"{one.missing}; drawn on blank frames")
+    veils = _veils(record, folder, wanted, blur_of(record, blur), note)
     target = folder / FOLDER
     try:
         target.mkdir(parents=True, exist_ok=True)
-        return _Canvas(record, table, footage, target).draw(progress)
+        return _Canvas(record, table, footage, target, veils).draw(progress)
     except OSError as error:
         raise ExportError(f"{target}: cannot be written: {error.strerror or error}") from error
+
+
+def _veils(
+    record: RunRecord, folder: Path, cameras: Sequence[str], target: BlurTarget | None, note: Note
+) -> dict[str, Veil]:
+    if target is None:
+        return {}
+    kept = {name: kept_detections(folder, name) for name in cameras}
+    without = [name for name, detections in kept.items() if detections is None]
+    if without:
+        note(f"no saved detections of {', '.join(without)}: blurred is who was followed, not who was only detected")
+    return {name: Veil(record, name, target, detections) for name, detections in kept.items()}
 
 
 def _wanted(record: RunRecord, cameras: Sequence[str] | None) -> tuple[str, ...]:
@@ -79,8 +96,14 @@ class _Canvas:
     """Goes once through all footage in step and draws everything on the way."""
 
     def __init__(
-        self, record: RunRecord, table: ObservationTable, footage: Sequence[Footage], target: Path
+        self,
+        record: RunRecord,
+        table: ObservationTable,
+        footage: Sequence[Footage],
+        target: Path,
+        veils: Mapping[str, Veil],
     ) -> None:
+        self._veils = veils
         self._footage = {one.camera.id: one for one in footage}
         self._scenes = {name: CameraScene(record, name) for name in self._footage}
         self._with_class = len(record.header.classes) > 1
@@ -124,6 +147,8 @@ class _Canvas:
 
     def _drawn(self, frame: Frame) -> Image:
         image: Image = frame.image.copy()
+        if frame.ref.camera_id in self._veils:
+            self._veils[frame.ref.camera_id].cover(Frame(frame.ref, image))
         draw_objects(image, self._scenes[frame.ref.camera_id].at(frame.ref.frame_index), self._with_class)
         draw_caption(image, frame.ref.camera_id, clock_text(frame.ref.timestamp_s))
         return image

@@ -122,12 +122,14 @@ def _unpacked(text: str) -> FloatArray:
 
 
 def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Place and content of every line after the header."""
+    """Place and content of every line after the header; what was blanked out is gone."""
     try:
         with path.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
                 if not line.endswith("\n"):
                     break  # torn by a crash
+                if line.isspace():
+                    continue  # deleted
                 with _naming(f"{path}:{number}"):
                     record = json.loads(line)
                     if number == 1 and record.get("format") != FORMAT:
