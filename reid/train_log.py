@@ -30,6 +30,7 @@ class CsvLog:
         self._writer.writeheader()
         self._writer.writerows(rows)
         self._file.flush()
+        self._last_step = int(rows[-1]["step"]) if rows else -1
 
     @staticmethod
     def _existing(path: Path) -> list[dict[str, str]]:
@@ -40,6 +41,10 @@ class CsvLog:
             return [row for row in csv.DictReader(file) if None not in row.values() and row["step"].isdigit()]
 
     def write(self, row: dict[str, Any]) -> None:
+        """Add a row; a run killed behind its last evaluation repeats it, and the same step is not told twice."""
+        if row["step"] <= self._last_step:
+            return
+        self._last_step = row["step"]
         self._writer.writerow({key: f"{v:.6g}" if isinstance(v, float) else v for key, v in row.items()})
         self._file.flush()
 

@@ -20,8 +20,7 @@ NO_VIEW = 1
 JUNK = -1
 """Market-style identity of boxes that are neither a person of interest nor a distractor."""
 
-_MARKET_NAME = re.compile(r"([-\d]+)_c(\d)")
-_VERI_NAME = re.compile(r"([-\d]+)_c(\d+)")
+_NAME = re.compile(r"([-\d]+)_c(\d+)")
 _VIEW_NAME = re.compile(r"_v(\d+)")
 _FOLDERS = {
     "market1501": "market1501",
@@ -101,13 +100,13 @@ def _relabelled(images: Iterable[LabelledImage]) -> tuple[LabelledImage, ...]:
     return tuple(replace(image, identity=labels[image.identity]) for image in images)
 
 
-def _named_images(folder: Path, pattern: re.Pattern[str]) -> list[LabelledImage]:
+def _named_images(folder: Path) -> list[LabelledImage]:
     """Images directly in ``folder``, sorted by name, whose names start with identity and 1-based camera."""
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder")
     images = []
     for path in sorted(folder.glob("*.jpg")):
-        match = pattern.match(path.name)
+        match = _NAME.match(path.name)
         if match is None:
             raise ValueError(f"{path}: expected a name such as 0002_c1...jpg (identity, camera)")
         images.append(LabelledImage(path, int(match[1]), int(match[2]) - 1))
@@ -116,8 +115,7 @@ def _named_images(folder: Path, pattern: re.Pattern[str]) -> list[LabelledImage]
 
 def _market_style(folder: Path) -> ReIDDataset:
     train, query, gallery = (
-        _named_images(folder / split, _MARKET_NAME)
-        for split in ("bounding_box_train", "query", "bounding_box_test")
+        _named_images(folder / split) for split in ("bounding_box_train", "query", "bounding_box_test")
     )
     return ReIDDataset(_relabelled(train), tuple(query), tuple(gallery))
 
@@ -178,7 +176,7 @@ def _veri(folder: Path) -> ReIDDataset:
     labels = _veri_views(folder)
     splits = []
     for split in ("image_train", "image_query", "image_test"):
-        images = _named_images(folder / split, _VERI_NAME)
+        images = _named_images(folder / split)
         splits.append([replace(i, view=labels[i.path.name]) for i in images if i.path.name in labels])
     return ReIDDataset(_relabelled(splits[0]), tuple(splits[1]), tuple(splits[2]))
 

@@ -89,8 +89,9 @@ def test_vehicle_id_draws_one_gallery_image_per_identity(tmp_path: Path) -> None
 def test_views_of_the_synthetic_site_come_from_the_names(tmp_path: Path) -> None:
     for split in ("bounding_box_train", "query", "bounding_box_test"):
         touch(tmp_path / split / "0003_c2_v5_000017.jpg")
-    image = load_dataset("synthetic", tmp_path).query[0]
-    assert (image.identity, image.camera, image.view) == (3, 1, 5)
+        touch(tmp_path / split / "0003_c12_v0_000018.jpg")
+    images = load_dataset("synthetic", tmp_path).query
+    assert sorted((image.identity, image.camera, image.view) for image in images) == [(3, 1, 5), (3, 11, 0)]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from reid.data.datasets import ReIDDataset, load_dataset
 from reid.data.transforms import Augmentation
 from reid.optimiser import OptimiserConfig
 from reid.train import Trainer, main
+from reid.train_log import CsvLog
 from reid.training_config import (
     DataConfig,
     LossConfig,
@@ -278,3 +279,12 @@ def test_a_compiled_network_trains_as_an_eager_one(
     assert first.keys() == second.keys()
     for key, value in first.items():
         torch.testing.assert_close(second[key], value, rtol=1e-3, atol=1e-4)
+
+
+def test_a_repeated_step_is_told_once_and_later_rows_of_a_killed_run_are_forgotten(tmp_path: Path) -> None:
+    for resume_step, steps in ((0, (10, 20, 30)), (20, (20, 25)), (25, (25,))):
+        log = CsvLog(tmp_path / "log.csv", ("step",), resume_step)
+        for step in steps:
+            log.write({"step": step})
+        log.close()
+    assert (tmp_path / "log.csv").read_text().split() == ["step", "10", "20", "25"]
