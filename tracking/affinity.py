@@ -152,7 +152,7 @@ def _within(first: Array, reach: Array, second: Array, buffer: float) -> tuple[I
 
 def _rows(values: Array, index: IntArray) -> Array:
     """``(D, K)``: the rows ``index`` of ``(N, D)``, coordinates first."""
-    return values.take(index, axis=0).T
+    return np.asarray(values.take(index, axis=0).T)
 
 
 def _overlap(ours: Array, theirs: Array, offset: Array, buffer: float) -> Array:

@@ -113,7 +113,7 @@ def correct(state: State, measured: State, variance: State) -> State:
     innovation = measured - position
     total = pp + variance
     gain, velocity_gain = pp / total, pv / total
-    corrected = state.copy()
+    corrected: State = state.copy()
     corrected[0] += gain * innovation
     corrected[1] += velocity_gain * innovation
     corrected[2:4] -= gain * state[2:4]
