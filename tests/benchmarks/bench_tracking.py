@@ -50,8 +50,8 @@ def milliseconds(count: int, num_frames: int = 150, warm_up: int = 30, repeats: 
 
 @pytest.mark.benchmark
 def test_growth_is_no_worse_than_the_assignment_forces():
-    """Ten times the objects are a hundred times the pairs."""
-    assert milliseconds(200) < 40 * milliseconds(20)
+    """Ten times the objects are a hundred times the pairs, but hardly more of them per object are near each other."""
+    assert milliseconds(200) < 10 * milliseconds(20)
 
 
 if __name__ == "__main__":
