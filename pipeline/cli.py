@@ -46,6 +46,7 @@ class SchemaName(str, Enum):
 
     config = "config"
     trajectories = "trajectories"
+    lines = "lines"
 
 
 @app.callback()
@@ -98,7 +99,7 @@ def associate(
 
 @app.command()
 def schema(which: Annotated[SchemaName, typer.Argument()]) -> None:
-    """Print the JSON Schema of the configuration or of the results."""
+    """Print the JSON Schema of the configuration, of the results, or of the records while running."""
     from pipeline.commands.schema import schema as text_of
 
     typer.echo(text_of(which.value))

@@ -6,12 +6,16 @@ import json
 from typing import Literal
 
 
-def schema(which: Literal["config", "trajectories"]) -> str:
-    """The JSON Schema of the configuration or of ``trajectories.json``, as indented text."""
+def schema(which: Literal["config", "trajectories", "lines"]) -> str:
+    """The JSON Schema of the configuration, of ``trajectories.json``, or of one record, as indented text."""
     if which == "config":
         from pipeline.config import json_schema
 
         content = json_schema()
+    elif which == "lines":
+        from pipeline.export.schema import lines_schema
+
+        content = lines_schema()
     else:
         from pipeline.export.schema import trajectories_schema
 

@@ -19,9 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import jsonschema
 import numpy as np
 import pytest
 import yaml
+
+from pipeline.export.schema import lines_schema
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FPS, CYCLE = 10, 40
@@ -280,6 +283,9 @@ def test_a_sink_gets_what_the_lines_hold_and_sigterm_flushes_it(
     server.shutdown()
     server.server_close()
     lines = [one for one in records_in_order(tmp_path / "out") if one["type"] in ("event", "tracklet")]
+    validator = jsonschema.Draft202012Validator(lines_schema())
+    for record in [*got, *records_in_order(tmp_path / "out")]:
+        validator.validate(record)
     assert [record.pop("seq") for record in got] == list(range(1, len(got) + 1))
     assert got == lines, "one schema: the sink's records are the lines"
     assert len(list((tmp_path / "out").glob("trajectories.0*.jsonl"))) > 1

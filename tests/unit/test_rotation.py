@@ -7,14 +7,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 
 from pipeline.config import RotationConfig
 from pipeline.export.header import CameraInfo, RunHeader
 from pipeline.export.recovery import recover
+from pipeline.export.schema import lines_schema
 from pipeline.export.segments import closed_segments
 from pipeline.export.writer import RunWriter
+from pipeline.packets import CameraEnd
 from tracking.online import Event
 from tracking.types import Link, Tracklet, TrackletKey, Trajectory
 
@@ -55,6 +58,14 @@ def fill(writer: RunWriter, first: int, last: int) -> None:
 
 def records(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def assert_lines_fit_the_schema(folder: Path) -> None:
+    validator = jsonschema.Draft202012Validator(lines_schema())
+    for path in folder.glob("trajectories*.jsonl"):
+        for record in records(path):
+            validator.validate(record)
+            validator.validate({"seq": 1, **record})
 
 
 def ids(document: Path) -> list[int]:
@@ -148,6 +159,17 @@ def test_a_kill_in_the_middle_of_a_line_recovers_over_files(tmp_path: Path):
     with (tmp_path / "trajectories.jsonl").open("ab") as file:
         file.write(b'{"type":"tracklet","cam')
     assert ids(recover(tmp_path)) == list(range(1, 60))
+
+
+def test_every_record_fits_the_published_schema(tmp_path: Path):
+    jsonschema.Draft202012Validator.check_schema(lines_schema())
+    with RunWriter(tmp_path, HEADER, rotation=SMALL) as writer:
+        fill(writer, 1, 40)
+        writer.camera_end(CameraEnd("a", 100, None, 2, False))
+        writer.event(Event("revision", 1e9, 2, Trajectory(2, 0, (TrackletKey("a", 1),)), (), 1, True, "why"))
+        writer.finish([])
+    assert_lines_fit_the_schema(tmp_path)
+    assert not jsonschema.Draft202012Validator(lines_schema()).is_valid({"type": "event", "kind": "gone"})
 
 
 def test_cameras_that_come_while_running_are_in_the_document(tmp_path: Path):
