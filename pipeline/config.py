@@ -338,6 +338,16 @@ class Config(Section):
             raise ValueError(f"camera ids given twice: {', '.join(twice)}")
         return cameras
 
+    @model_validator(mode="after")
+    def _live_frames_can_be_in_time(self) -> Config:
+        for camera in self.cameras:
+            if camera.is_live and camera.live.latency_s >= self.run.max_lateness_s:
+                raise ValueError(
+                    f"camera {camera.id}: live.latency_s ({camera.live.latency_s:g}) must be less than "
+                    f"run.max_lateness_s ({self.run.max_lateness_s:g}), or every frame is late"
+                )
+        return self
+
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of the configuration file, for editors."""

@@ -187,6 +187,11 @@ def test_credentials_are_in_no_message(monkeypatch: pytest.MonkeyPatch):
     assert not any("s3cret" in fault for fault in told)
 
 
+def test_a_latency_that_makes_every_live_frame_late_is_refused():
+    live = MINIMAL.replace("a.mp4", 'rtsp://host/1\n    live: {latency_s: 3}')
+    assert any("less than run.max_lateness_s (2)" in fault for fault in faults(live)), faults(live)
+
+
 def _path_fields(model: type[Any]) -> set[str]:
     """Names of fields that hold a Path, in every section."""
     found = set()
