@@ -2,7 +2,8 @@
 
 The work of a frame is measured while running. What comes in times what a frame costs is the load; above one, frames would
 queue. Then every camera gives only the share of its frames that fills ``TARGET`` of the time, which keeps the
-queues short; what still waits for longer than ``max_latency_s`` is dropped by its reader.
+queues short; what still waits for longer than ``max_latency_s`` is dropped by its reader. One bad window is not
+enough: networks are slow the first time they run.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ class LoadControl:
         self._busy_s = 0.0
         self._frames = 0
         self._offered: int | None = None
+        self._is_strained = False
         self._told = float("-inf")
         self._told_share = 1.0
 
@@ -67,7 +69,8 @@ class LoadControl:
 
     def _adjust(self, rate: float, cost_s: float) -> None:
         self.load = rate * cost_s
-        if self.share == 1.0 and self.load <= TOO_MUCH:
+        was_strained, self._is_strained = self._is_strained, self.load > TOO_MUCH
+        if self.share == 1.0 and not (was_strained and self._is_strained):
             return
         wanted = TARGET / max(self.load, 1e-9)
         self.share = max(LEAST, min(1.0, wanted, self.share * FASTER))

@@ -80,6 +80,10 @@ class LiveSource:
             except (av.FFmpegError, OSError, ValueError) as error:
                 asked_for, is_refused = False, isinstance(error, REFUSALS)
                 self._lost(reason_of(error))
+            except Exception as error:  # an edge: nothing that a decoder throws ends a live camera
+                log.debug("camera %s", self.camera_id, exc_info=True)
+                asked_for = False
+                self._lost(f"{type(error).__name__}: {error}")
             if not asked_for:
                 self._closed.wait(self._backoff.wait_s(time.monotonic() - began, is_refused=is_refused))
 

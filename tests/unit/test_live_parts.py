@@ -134,6 +134,14 @@ def test_a_slow_machine_uses_fewer_frames_and_says_so_and_a_fast_one_all(caplog:
     assert all(camera.share == 1.0 for camera in cameras)
 
 
+def test_one_slow_start_sheds_nothing():
+    clock = [0.0]
+    control, cameras = LoadControl(lambda: clock[0]), [Camera(10)]
+    worked_off(control, cameras, clock, 0.5, 4)
+    worked_off(control, cameras, clock, 0.02, 10)
+    assert control.share == 1.0
+
+
 @pytest.mark.parametrize(
     "text",
     [
