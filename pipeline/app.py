@@ -18,6 +18,7 @@ from pipeline.build import Run, build_run
 from pipeline.config import Config
 from pipeline.errors import INTERRUPTED, CrosscamError, ExportError, SourceError
 from pipeline.export.writer import RunWriter
+from pipeline.fusion import write_ground
 from pipeline.linking import Linker, open_linker
 from pipeline.packets import CameraEnd, ShardMessage, Watermark
 from pipeline.progress import CameraProgress, LiveTable, RunProgress
@@ -80,7 +81,7 @@ def run(
         monitor = _monitor(config, stack)
         deliveries = _deliveries(config, output, stack)
         built = build_run(config, output, stop)
-        linker = open_linker(config, built.embedding_dim)
+        linker = open_linker(config, built.embedding_dim, output)
         writer = stack.enter_context(
             RunWriter(output, built.header, rotation=config.rotation, outlets=deliveries)
         )
@@ -239,6 +240,7 @@ class _Job:
         outcome.path = self._writer.finish(
             trajectories, complete=reason is None, reason=reason, summary=summary_of(outcome)
         )
+        write_ground(self._writer.folder, self._built.config)
         return outcome
 
 

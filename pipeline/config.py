@@ -167,6 +167,7 @@ class LinkingConfig(Section):
     ] = "off"
     corrections: Annotated[Path | None, Field(description="links.yaml of accepted, rejected and merged pairs.")] = None
     state: Annotated[Path | None, Field(description="SQLite file that keeps global ids across restarts.")] = None
+    rerank: Annotated[bool, Field(description="Offline: k-reciprocal re-ranking of the distances.")] = False
     rules: Annotated[AssociationConfig, Field(description="Thresholds and gates.")] = AssociationConfig()
 
 

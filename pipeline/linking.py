@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
-import yaml
 
 from pipeline.config import Config
 from pipeline.errors import ConfigError
 from pipeline.merge import EventTimeMerge
 from pipeline.packets import Watermark
 from pipeline.stages.detect import class_groups_of
+from pipeline.topologies import LEARNED, LearnedTopology, load_topology, read_mapping, sites_of
 from tracking.association import associate
 from tracking.corrections import Corrections
 from tracking.gallery import Gallery
 from tracking.identity_store import IdentityStore
 from tracking.online import Event, OnlineAssociator
-from tracking.topology import Topology
+from tracking.reordering import Rerank
 from tracking.types import Tracklet, TrackletKey, Trajectory
+
+log = logging.getLogger(__name__)
 
 ASK_S = 1.0
 MAX_STEPS = 512
@@ -87,13 +91,19 @@ class OnlineLinker:
 
     Args:
         store: closed at the end.
+        learned: told of every identity that ends, and written at the end.
     """
 
     def __init__(
-        self, associator: OnlineAssociator, camera_ids: Sequence[str], store: IdentityStore | None = None
+        self,
+        associator: OnlineAssociator,
+        camera_ids: Sequence[str],
+        store: IdentityStore | None = None,
+        learned: LearnedTopology | None = None,
     ) -> None:
         self._associator = associator
         self._store = store
+        self._learned = learned
         self._merge = EventTimeMerge(camera_ids)
         self._asked_s = float("-inf")
         self._last_erasure = store.erased()[1] if store is not None else 0
@@ -117,7 +127,14 @@ class OnlineLinker:
         events = [event for one in self._merge.advance(watermark) for event in self._associator.update(one)]
         if np.isfinite(self._merge.watermark_s):
             events += self._associator.advance(self._merge.watermark_s)
-        return [*events, *self._erased()]
+        return self._noted([*events, *self._erased()])
+
+    def _noted(self, events: Sequence[Event]) -> Sequence[Event]:
+        if self._learned is not None:
+            for event in events:
+                if event.kind == "end":
+                    self._learned.note(event.trajectory)
+        return events
 
     def _erased(self) -> Sequence[Event]:
         """End identities that `forget` erased from the store meanwhile; asked for once a second."""
@@ -128,22 +145,29 @@ class OnlineLinker:
         return [event for global_id in erased for event in self._associator.forget(global_id)]
 
     def finish(self) -> tuple[Sequence[Event], Sequence[Trajectory]]:
-        events = self._associator.finish()
+        events = self._noted(self._associator.finish())
+        if self._learned is not None:
+            self._learned.conclude()
         if self._store is not None:
             self._store.close()
         return events, ()
 
 
-def open_linker(config: Config, embedding_dim: int) -> Linker:
+def open_linker(config: Config, embedding_dim: int, output: Path) -> Linker:
     """The linker that the configuration means.
 
     Args:
         embedding_dim: length of an embedding; 0 without embeddings.
+        output: where a learned topology is kept.
 
     Raises:
         ConfigError: topology or corrections cannot be read.
     """
     rules, topology = config.association.rules, load_topology(config)
+    learned = None
+    if config.association.topology == "learn":
+        learned = LearnedTopology(output / LEARNED, sites_of(config), rules)
+        topology = learned.known
     corrections, groups = load_corrections(config), class_groups_of(config.detector)
 
     def gallery() -> Gallery:
@@ -153,14 +177,26 @@ def open_linker(config: Config, embedding_dim: int) -> Linker:
 
     def link(tracklets: Sequence[Tracklet]) -> Sequence[Trajectory]:
         index = gallery() if embedding_dim else None
+        settled = rules.settled(tracklets, groups)
+        if embedding_dim and rules.max_cosine_distance is None:
+            log.info("association: max_cosine_distance %.3f from this footage", settled.max_cosine_distance)
+        links = topology if learned is None else learned.learn(tracklets, settled, groups)
         return associate(
-            tracklets, rules, topology=topology, class_group=groups, gallery=index, corrections=corrections
+            tracklets,
+            settled,
+            topology=links,
+            class_group=groups,
+            gallery=index,
+            corrections=corrections,
+            rerank=_rerank(config),
         )
 
     if config.association.mode == "offline":
         if config.association.state is not None:
             raise ConfigError("association.state: only mode online keeps ids across restarts")
         return OfflineLinker(link)
+    if config.association.rerank:
+        raise ConfigError("association.rerank: only mode offline knows all neighbours")
     store = open_store(config)
     associator = OnlineAssociator(
         rules,
@@ -170,7 +206,15 @@ def open_linker(config: Config, embedding_dim: int) -> Linker:
         identities=store,
         corrections=corrections,
     )
-    return OnlineLinker(associator, [camera.id for camera in config.cameras], store)
+    return OnlineLinker(associator, [camera.id for camera in config.cameras], store, learned)
+
+
+def _rerank(config: Config) -> Rerank | None:
+    if not config.association.rerank:
+        return None
+    from reid.reranking import reciprocal_distances
+
+    return reciprocal_distances
 
 
 def open_store(config: Config) -> IdentityStore | None:
@@ -212,27 +256,6 @@ def thinned(tracklet: Tracklet, max_steps: int) -> Tracklet:
     )
 
 
-def load_topology(config: Config) -> Topology:
-    """The camera links of the configured file, and each camera's site.
-
-    Raises:
-        ConfigError: the file cannot be read or names a camera that the run does not have.
-    """
-    sites = {camera.id: camera.site for camera in config.cameras}
-    chosen = config.association.topology
-    if chosen in ("off", "learn"):
-        return Topology(sites=sites)
-    try:
-        stated = Topology.from_dict(_plain(chosen, "association.topology"))
-    except ValueError as error:
-        raise ConfigError(f"association.topology: {chosen}: {error}") from error
-    named = {camera for link in stated.links for camera in (link.from_camera, link.to_camera)}
-    if named - sites.keys():
-        unknown = ", ".join(sorted(named - sites.keys()))
-        raise ConfigError(f"association.topology: {chosen}: cameras not in this run: {unknown}")
-    return Topology(stated.links, {**sites, **stated.sites}, stated.closed)
-
-
 def load_corrections(config: Config) -> Corrections | None:
     """What a person decided, or None.
 
@@ -243,16 +266,6 @@ def load_corrections(config: Config) -> Corrections | None:
     if chosen is None:
         return None
     try:
-        return Corrections.from_dict(_plain(chosen, "association.corrections"))
+        return Corrections.from_dict(read_mapping(chosen, "association.corrections"))
     except ValueError as error:
         raise ConfigError(f"association.corrections: {chosen}: {error}") from error
-
-
-def _plain(path: Any, key: str) -> dict[str, Any]:
-    try:
-        plain = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"{key}: {path}: cannot be read: {error}") from error
-    if not isinstance(plain, dict):
-        raise ConfigError(f"{key}: {path}: expected keys and values")
-    return plain

@@ -13,8 +13,8 @@ from pipeline.errors import ConfigError
 from pipeline.export.document import write_atomically
 from tracking.association import AssociationConfig
 from tracking.topology import Topology
-from tracking.topology_learning import learn_topology
-from tracking.types import IntArray, Tracklet
+from tracking.topology_learning import PassageTimes, learn_topology
+from tracking.types import IntArray, Tracklet, Trajectory
 
 LEARNED = "topology.yaml"
 _HEAD = """\
@@ -31,13 +31,15 @@ class LearnedTopology:
     Args:
         path: read where it exists; written by ``learn``.
         sites: of the run's cameras.
+        rules: of association.
 
     Raises:
         ConfigError: the file is there and cannot be read.
     """
 
-    def __init__(self, path: Path, sites: dict[str, str]) -> None:
+    def __init__(self, path: Path, sites: dict[str, str], rules: AssociationConfig) -> None:
         self.path = path
+        self._passages = PassageTimes(rules)
         self.known = Topology(sites=sites)
         if path.exists():
             stated = read_topology(path, "association.topology")
@@ -55,6 +57,22 @@ class LearnedTopology:
         self.known = learn_topology(tracklets, rules, base=self.known, class_group=class_group)
         write_topology(self.path, self.known)
         return self.known
+
+
+    def note(self, trajectory: Trajectory) -> None:
+        """Online: an identity has ended."""
+        self._passages.note(trajectory)
+
+    def conclude(self) -> None:
+        """Online: write what the ended identities tell, for the next run; what was known before and not seen stays.
+
+        Raises:
+            ExportError: the file cannot be written.
+        """
+        found = self._passages.topology(self.known)
+        seen = {(link.from_camera, link.to_camera) for link in found.links}
+        kept = [link for link in self.known.links if (link.from_camera, link.to_camera) not in seen]
+        write_topology(self.path, Topology((*found.links, *kept), found.sites))
 
 
 def write_topology(path: Path, topology: Topology) -> None:

@@ -33,6 +33,9 @@ _MIN_PAIRS = 30
 _MIN_ACROSS = 10
 """With so many pairs over two views the densities' crossing is better than a rate of wrong links alone."""
 
+_SAMPLE = 4000
+"""Tracklets that are asked, from the middle of the recording: more say the same again."""
+
 _USUAL = 0.4
 """Of networks trained on people or vehicles, where the footage itself does not tell."""
 
@@ -108,8 +111,10 @@ def suggest_threshold(
 
 def threshold_of(tracklets: Sequence[Tracklet], class_group: IntArray | None, max_prototypes: int) -> float:
     """``max_cosine_distance`` for these tracklets: what they suggest, or the usual one where they are too few."""
+    middle = max(len(tracklets) - _SAMPLE, 0) // 2
+    sample = _in_order(tracklets)[middle : middle + _SAMPLE]
     try:
-        report = suggest_threshold(tracklets, class_group=class_group, max_prototypes=max_prototypes)
+        report = suggest_threshold(sample, class_group=class_group, max_prototypes=max_prototypes)
     except ValueError:
         return _USUAL
     return report.max_cosine_distance

@@ -11,6 +11,7 @@ is the travel window. Learned windows sharpen the next association, so the two s
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -22,11 +23,14 @@ from tracking.association import AssociationConfig, associate
 from tracking.topology import CameraLink, Topology
 from tracking.types import IntArray, Link, Tracklet, TrackletKey, Trajectory
 
-__all__ = ["learn_topology", "travel_times"]
+__all__ = ["PassageTimes", "learn_topology", "travel_times"]
 
 CameraPair = tuple[str, str]
 
 _ROUNDS = 2
+_KEPT = 500
+"""Travel times remembered per pair of cameras while they run."""
+
 _CORE = 0.7
 """Part of the travel times that the core interval holds; the window is the core, widened."""
 
@@ -66,6 +70,31 @@ def learn_topology(
     return learned
 
 
+class PassageTimes:
+    """Travel times of identities as they end, the latest ones of each pair of cameras, for learning while cameras run."""
+
+    def __init__(self, config: AssociationConfig) -> None:
+        self._config = config
+        self._gaps: dict[CameraPair, deque[float]] = {}
+
+    def note(self, trajectory: Trajectory) -> None:
+        """Count the steps whose evidence is from the very tracklet before."""
+        reasons = {link.second: link for link in trajectory.links}
+        for before, after in pairwise(trajectory.tracklets):
+            link = reasons.get(after)
+            if link is None or link.first != before or before.camera_id == after.camera_id:
+                continue
+            if _clear(link, self._config):
+                pair = (before.camera_id, after.camera_id)
+                self._gaps.setdefault(pair, deque(maxlen=_KEPT)).append(link.gap_s)
+
+    def topology(self, base: Topology, min_matches: int = 5) -> Topology:
+        """As ``learn_topology``, from what was noted."""
+        pinned = tuple(link for link in base.links if link.pinned)
+        times = {pair: np.sort(np.array(gaps)) for pair, gaps in sorted(self._gaps.items())}
+        return _topology(times, pinned, base, self._config.max_gap_s, min_matches)
+
+
 def travel_times(
     trajectories: Sequence[Trajectory], tracklets: Mapping[TrackletKey, Tracklet], config: AssociationConfig
 ) -> dict[CameraPair, npt.NDArray[np.float64]]:
@@ -84,9 +113,10 @@ def _clear(link: Link | None, config: AssociationConfig) -> bool:
     """The best identity was within the threshold and no other came near."""
     if link is None or link.cosine_distance is None:
         return link is not None
-    limit = config.max_cosine_distance or 0.0
-    near = link.cosine_distance <= limit
-    return near and (link.margin is None or link.margin >= config.min_margin * limit)
+    limit = config.max_cosine_distance
+    if limit is None:  # it ran along with the footage, and the link was held against it then
+        limit = link.cosine_distance
+    return link.cosine_distance <= limit and (link.margin is None or link.margin >= config.min_margin * limit)
 
 
 def _topology(

@@ -16,17 +16,19 @@ from pathlib import Path
 from rich.console import Console
 
 from pipeline.calibrations import load_calibration
-from pipeline.config import CameraConfig, Config
+from pipeline.config import CameraConfig, Config, SinkConfig
 from pipeline.config_loader import key_text, load_config
 from pipeline.errors import CrosscamError, ExportError, SourceError
-from pipeline.linking import load_corrections, load_topology
+from pipeline.linking import load_corrections
 from pipeline.models import open_detector, open_embedder, sie_rows, weights_path
 from pipeline.packets import Frame
 from pipeline.roi import region_of
 from pipeline.secrets import masked
+from pipeline.sinks.opening import open_sink
 from pipeline.sources.opening import needs_pixels, open_source, stored_detections
 from pipeline.stages.detection_files import StoredDetections
 from pipeline.stages.embedding_files import model_folder, read_embeddings
+from pipeline.topologies import load_topology
 from pipeline.yaml_values import KeyPath, YamlValues, read_yaml
 
 TIMED_ROUNDS = 3
@@ -101,6 +103,8 @@ def _checks(config: Config, output: Path) -> Iterator[tuple[KeyPath, Check]]:
     if config.association.corrections is not None:
         yield ("association", "corrections"), lambda: f"{load_corrections(config)}"
     yield ("output", "folder"), partial(_output, output)
+    for index, sink in enumerate(config.output.sinks):
+        yield ("output", "sinks", index), partial(_sink, sink)
     yield ("run",), partial(_speed, config, seen)
 
 
@@ -176,6 +180,12 @@ def _embeddings(config: Config) -> str:
         one.id: sum(map(len, read_embeddings(folder / f"{one.id}.jsonl").values())) for one in config.cameras
     }
     return f"{folder.name}: " + ", ".join(f"{camera} {count} crops" for camera, count in counts.items())
+
+
+def _sink(settings: SinkConfig) -> str:
+    """Its client is there and takes the settings; a broker may be down now, so it is not asked."""
+    open_sink(settings).close()
+    return f"{settings.label}: {', '.join(settings.records)} to {masked(settings.url)}"
 
 
 def _output(folder: Path) -> str:
