@@ -1,8 +1,8 @@
 """A real RTSP server whose cameras can be told to misbehave; runs under the system's Python, which has GStreamer.
 
-    /usr/bin/python3 rtsp_server.py PORT [--user NAME --password WORD] [--certificate PEM] MOUNT=WIDTHxHEIGHT@FPS ...
+    /usr/bin/python3 rtsp_server.py PORT [--user NAME --password WORD] [--certificate PEM] [--first-stamp N] MOUNT...
 
-or MOUNT=FILE@FPS for recorded ones.
+A MOUNT is ``NAME=WIDTHxHEIGHT@FPS``, or ``NAME=FILE@FPS`` for recorded ones.
 
 Drawn cameras carry the host's steady clock (milliseconds, 32 bits) as black and white blocks in the upper half of every
 picture, so that a reader can tell when it was taken, and a square that wanders. A FILE holds H.264 access units, each
@@ -45,7 +45,7 @@ class DrawnCamera:
         self._last = b""
 
     def launch(self) -> str:
-        return f"( appsrc name=source is-live=true format=time ! {ENCODE} ! {PAY} )"
+        return f"( appsrc name=source is-live=true format=time ! {ENCODE} ! {PAY} timestamp-offset={first_stamp} )"
 
     def caps(self) -> str:
         width, height = self.size
@@ -202,7 +202,9 @@ if __name__ == "__main__":
     parser.add_argument("--user", default="")
     parser.add_argument("--password", default="")
     parser.add_argument("--certificate", default="")
+    parser.add_argument("--first-stamp", type=int, default=0, help="RTP time of drawn cameras' first picture")
     arguments = parser.parse_args()
+    first_stamp = arguments.first_stamp
     Gst.init(None)
     loop = GLib.MainLoop()
     server = GstRtspServer.RTSPServer(service=arguments.port, address="127.0.0.1")

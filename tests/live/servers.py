@@ -46,6 +46,7 @@ class RtspServer:
         clock: a file that says how far the server's wall clock is off, as libfaketime reads it, e.g. ``+90s``; it may be
             rewritten while the server runs.
         certificate: PEM file of key and certificate; the server then speaks TLS.
+        first_stamp: RTP time of the first picture, 1/90000 s; it has 32 bits and wraps.
     """
 
     def __init__(
@@ -55,10 +56,18 @@ class RtspServer:
         user: str = "",
         password: str = "",
         certificate: Path | None = None,
+        first_stamp: int = 0,
     ) -> None:
         self.port = free_port()
         self._scheme = "rtsp" if certificate is None else "rtsps"
-        self._arguments = [SYSTEM_PYTHON, str(SCRIPT), str(self.port), *mounts]
+        self._arguments = [
+            SYSTEM_PYTHON,
+            str(SCRIPT),
+            str(self.port),
+            "--first-stamp",
+            str(first_stamp),
+            *mounts,
+        ]
         if user:
             self._arguments += ["--user", user, "--password", password]
         if certificate is not None:

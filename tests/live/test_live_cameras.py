@@ -163,6 +163,15 @@ def test_a_small_clock_error_is_the_cameras_own_time(serve: Serve, watch: Watch,
 
 
 @pytest.mark.slow
+def test_rtp_times_that_wrap_twice_a_day_leave_no_trace(serve: Serve, watch: Watch):
+    watcher = watch(serve(MOUNT, first_stamp=2**32 - 12 * 90_000).url("a"))
+    watcher.wait_for(lambda one: one.health.clock_kind == "rtcp")
+    watcher.wait_for_more(120)
+    assert np.median(np.abs(time_errors(watcher, 100))) < 0.02
+    assert (watcher.health.clock_jumps, watcher.health.reconnects) == (0, 0)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("size", ["640 480", "160 120"])
 def test_another_resolution_in_mid_stream_does_not_change_coordinates(serve: Serve, watch: Watch, size: str):
     server = serve(MOUNT)
