@@ -10,7 +10,7 @@ table, VeRi-776's of 160 rows, is known to be 20 cameras x 8 views.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -76,6 +76,7 @@ def _image(num_patches: int, known: Mapping[str, Any]) -> dict[str, Any]:
     published, any_step = (
         tuple((step, step) for step in steps) for steps in (STRIDES, range(PATCH_PX, 0, -1))
     )
+    tries: list[tuple[Sequence[tuple[int, ...]], Sequence[tuple[int, ...]]]]
     if "image_size" in known:
         tries = [([tuple(known["image_size"])], strides) for strides in (published, any_step)]
     else:
