@@ -3,8 +3,8 @@
 The yardstick is a plain eager fp32 forward pass written here: every block on all tokens, softmax attention
 spelled out, each jigsaw part through the whole last block. Contenders take turns within every round, so that
 whatever else the machine does meets them alike; medians over the rounds are compared, of wall time and of
-processor time, which a busy machine disturbs less. Run as a script (``bench_reid.py [ROUNDS]``) or by
-``make bench``.
+processor time, which a busy machine disturbs less. Run as a script (``bench_reid.py [ROUNDS [BLOCKS]]``; fewer
+blocks than 12 for a quick look) or by ``make bench``.
 """
 
 from __future__ import annotations
@@ -13,21 +13,24 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import openvino
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from reid import TransReID, TransReIDConfig
+from reid.backends.backend import Backend
 from reid.backends.onnx import OnnxBackend
 from reid.backends.openvino import OpenVinoBackend
 from reid.backends.torch import TorchBackend
-from reid.export import export
+from reid.export import ExportError, export
 
 CONFIG = TransReIDConfig.named("vit_base", stride=(12, 12), num_cameras=6, jpm=True)
 BATCH, ROUNDS = 8, 7
@@ -82,15 +85,22 @@ def contenders(folder: Path) -> dict[str, Callable[[], Array]]:
     images = draw.standard_normal((BATCH, 3, *CONFIG.image_size)).astype(np.float32)
     codes = np.arange(BATCH, dtype=np.int64) % CONFIG.num_sie_rows
     state = {key: value.clone() for key, value in model.state_dict().items()}
-    for name, precision in (("net.onnx", "fp32"), ("net.xml", "fp32"), ("int8.xml", "int8")):
-        export(model, folder / name, precision=precision)
-    backends = {
-        "torch fp32": TorchBackend(model, device="cpu"),
-        "onnx fp32": OnnxBackend(folder / "net.onnx", device="cpu"),
-        "openvino fp32": OpenVinoBackend(folder / "net.xml"),
-        "openvino bf16": OpenVinoBackend(folder / "net.xml", precision="bf16"),
-        "openvino int8": OpenVinoBackend(folder / "int8.xml"),
-    }
+    backends: dict[str, Backend] = {"torch fp32": TorchBackend(model, device="cpu")}
+    for name, precision in (
+        ("net.onnx", "fp32"),
+        ("net.xml", "fp32"),
+        ("int8.onnx", "int8"),
+        ("int8.xml", "int8"),
+    ):
+        try:
+            export(model, folder / name, precision=precision)
+        except ExportError as error:
+            print(error)
+            continue
+        kind, opened = ("onnx", OnnxBackend) if name.endswith(".onnx") else ("openvino", OpenVinoBackend)
+        backends[f"{kind} {precision}"] = opened(folder / name)
+    if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        backends["openvino bf16"] = OpenVinoBackend(folder / "net.xml", precision="bf16")
 
     def plain() -> Array:
         with torch.no_grad():
@@ -147,4 +157,5 @@ def test_embedding_is_faster_than_a_plain_forward_pass() -> None:
 
 
 if __name__ == "__main__":
+    CONFIG = replace(CONFIG, depth=int(sys.argv[2]) if len(sys.argv) > 2 else CONFIG.depth)
     measure(int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS)
