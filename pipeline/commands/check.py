@@ -185,7 +185,8 @@ def _embeddings(config: Config) -> str:
 def _sink(settings: SinkConfig) -> str:
     """Its client is there and takes the settings; a broker may be down now, so it is not asked."""
     open_sink(settings).close()
-    return f"{settings.label}: {', '.join(settings.records)} to {masked(settings.url)}"
+    where = settings.url.split("://", 1)[1].rpartition("@")[2].split("/", 1)[0]  # a webhook's path may be its secret
+    return f"{settings.label}: {', '.join(settings.records)} to {where}"
 
 
 def _output(folder: Path) -> str:
