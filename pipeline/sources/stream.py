@@ -21,6 +21,7 @@ from pipeline.sources.site_clock import SITE_CLOCK
 BACKLOG_S = 2.0
 READY_S = 0.004
 PROBE_S = 0.5
+DAMAGED_S = 3.0
 TIMES_KEPT = 64
 PRFT = struct.Struct("<qi")
 REFUSALS = (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)
@@ -73,6 +74,7 @@ class Stream:
         self._video.codec_context.thread_count = 1  # many cameras share the cores; more threads add latency
         self._is_paced = "hls" in self._container.format.name
         self._first: tuple[float, float] | None = None
+        self._whole = time.monotonic()
 
     @property
     def codec(self) -> str:
@@ -120,9 +122,17 @@ class Stream:
         except av.FFmpegError:
             self.frames_skipped += 1
             return []
-        whole = [frame for frame in frames if not frame.is_corrupt]
-        self.frames_skipped += len(frames) - len(whole)
-        return whole
+        shown = [frame for frame in frames if self._is_fit(frame)]
+        self.frames_skipped += len(frames) - len(shown)
+        return shown
+
+    def _is_fit(self, frame: Any) -> bool:
+        """Damaged pictures are not shown, unless there are no others: some cameras never send a whole key frame."""
+        now = time.monotonic()
+        if not frame.is_corrupt:
+            self._whole = now
+            return True
+        return now - self._whole >= DAMAGED_S
 
     def _paced(self, media_s: float, arrival_s: float) -> float:
         """HLS arrives a segment at a time: play it out at its own pace; this gives the moment of playing."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from pipeline.load import LoadControl
 from pipeline.secrets import masked
 from pipeline.sources.backoff import Backoff
 from pipeline.sources.health import RateMeter
+from pipeline.sources.stream import Stream
 from pipeline.sources.watchdog import PictureWatchdog
 
 SCENE = np.random.default_rng(0).integers(40, 200, (180, 320, 3), np.uint8)
@@ -163,3 +165,22 @@ def test_credentials_are_masked(text: str):
 def test_what_holds_no_credentials_is_not_touched():
     for text in ("rtsp://10.0.0.1:554/live?channel=1", "camera a: stream lost (404 Not Found)", "a@b.org"):
         assert masked(text) == text
+
+
+@dataclass
+class Decoded:
+    """A decoder's picture."""
+
+    is_corrupt: bool
+
+
+def test_damaged_pictures_are_shown_only_where_there_are_no_others(monkeypatch: pytest.MonkeyPatch):
+    now = [100.0]
+    monkeypatch.setattr("pipeline.sources.stream.time.monotonic", lambda: now[0])
+    stream = Stream.__new__(Stream)
+    stream._whole = 100.0
+    fits = []
+    for second in range(8):
+        now[0] = 100.0 + second
+        fits.append(stream._is_fit(Decoded(is_corrupt=second not in (1, 6))))
+    assert fits == [False, True, False, False, True, True, True, False]
