@@ -171,7 +171,7 @@ class _Job:
     def _take(self, message: ShardMessage, progress: LiveTable | RunProgress) -> None:
         if isinstance(message, TrackedFrame):
             self._writer.frame(message)
-            self._monitor.frame(message.frame.camera_id)
+            self._monitor.frame(message.frame.camera_id, message.frame.timestamp_s)
             progress.frame(message.frame.camera_id, message.frame.timestamp_s)
         elif isinstance(message, Tracklet):
             self._writer.tracklet(message)

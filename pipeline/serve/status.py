@@ -68,7 +68,7 @@ class Monitor:
         self._linker: Linker | None = None
         self._deliveries: Sequence[Delivery] = ()
         self._events: Counter[str] = Counter()
-        self._frames: dict[str, tuple[int, RateMeter]] = {}
+        self._frames: dict[str, tuple[int, RateMeter, float]] = {}
         self._tracklets: Counter[str] = Counter()
 
     def watch(self, shard: Shard, linker: Linker, deliveries: Sequence[Delivery]) -> None:
@@ -79,12 +79,12 @@ class Monitor:
         """The loop has come round."""
         self._beat = time.monotonic()
 
-    def frame(self, camera_id: str) -> None:
-        """A frame is through."""
-        count, meter = self._frames.get(camera_id, (0, None))
-        meter = meter or RateMeter()
-        meter.count(count + 1, time.monotonic())
-        self._frames[camera_id] = count + 1, meter
+    def frame(self, camera_id: str, time_s: float) -> None:
+        """A frame is through; one that is told again, for a track confirmed later, counts once."""
+        count, meter, last_s = self._frames.get(camera_id, (0, RateMeter(), float("-inf")))
+        if time_s > last_s:
+            meter.count(count + 1, time.monotonic())
+            self._frames[camera_id] = count + 1, meter, time_s
 
     def tracklet(self, camera_id: str) -> None:
         """A tracklet has ended."""
@@ -133,8 +133,8 @@ class Monitor:
         )
 
     def _camera(self, health: CameraHealth) -> CameraStatus:
-        frames, meter = self._frames.get(health.camera_id, (0, None))
-        fps = meter.per_second(time.monotonic()) if meter is not None else 0.0
+        frames, meter, _ = self._frames.get(health.camera_id, (0, RateMeter(), 0.0))
+        fps = meter.per_second(time.monotonic())
         return CameraStatus(health, frames, fps, self._tracklets[health.camera_id])
 
 

@@ -215,8 +215,8 @@ def test_cameras_come_go_and_change_while_the_others_run(
 
     began = time.monotonic()
     run.signal(signal.SIGTERM)
-    assert run.wait(20) == 0, run.told
-    assert time.monotonic() - began < 8
+    assert run.wait(30) == 0, run.told
+    assert time.monotonic() - began < 20, "seconds; on a machine that is not shared it is one or two"
     assert "Traceback" not in run.told
 
     lines = records(tmp_path / "out")

@@ -56,8 +56,8 @@ def test_metrics_show_cameras_sinks_stages_identities_and_the_process():
     metrics = Metrics()
     one = reader("gate", state="live", frames_in=50, frames_dropped=3, reconnects=2, queued=4, lag_s=0.25, fps_in=9.5)
     monitor = watched(one, reader("hall", state="lost"), latency=metrics.latency)
-    for _ in range(40):
-        monitor.frame("gate")
+    for number in [*range(40), 37, 38]:  # two are told again
+        monitor.frame("gate", number / 10)
     monitor.event(Event("new", 0.0, 1, Trajectory(1, 0, (TrackletKey("gate", 1),)), ()))
     metrics.show(monitor.status)
     found = samples(metrics)
