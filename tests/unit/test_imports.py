@@ -25,6 +25,11 @@ ADAPTERS = {
     "ultralytics": {"pipeline/stages/detect_ultralytics.py"},
     "openvino": {"reid/backends/openvino.py", "reid/export.py", "pipeline/stages/openvino_network.py"},
     "trackeval": {"tracking/scoring.py"},
+    "paho": {"pipeline/sinks/mqtt.py"},
+    "redis": {"pipeline/sinks/redis_streams.py"},
+    "confluent_kafka": {"pipeline/sinks/kafka.py"},
+    "httpx": {"pipeline/sinks/webhook.py"},
+    "prometheus_client": {"pipeline/serve/metrics.py"},
 }
 """Foreign library to the files that may import it."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import logging
 import socket
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -17,7 +19,7 @@ from rich.console import Console
 
 from pipeline.config import ServeConfig
 from pipeline.errors import ConfigError
-from pipeline.progress import live_tables
+from pipeline.progress import LiveTable, live_tables
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.server import StatusServer
 from pipeline.serve.status import Monitor
@@ -170,6 +172,31 @@ def test_a_silent_client_holds_up_nobody_and_threads_end(serve: Callable[..., St
         assert ask(server, "/healthz")[0] == 200
         server.close()
     assert not any(thread.name == "serve" for thread in threading.enumerate())
+
+
+def test_the_live_table_is_renewed_while_it_stands_and_its_thread_ends():
+    before = set(threading.enumerate())
+    one = reader("gate", state="live", frames_in=50, fps_in=9.5)
+    out = io.StringIO()
+    with LiveTable(watched(one).status, Console(file=out, width=160, force_terminal=True)) as table:
+        table.frame("gate", 0.0)
+        time.sleep(1.3)
+    assert out.getvalue().count("gate") >= 2
+    assert set(threading.enumerate()) <= before
+
+
+def test_without_a_terminal_a_line_a_minute(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch):
+    caplog.set_level(logging.INFO, logger="pipeline")
+    monkeypatch.setattr(logging.getLogger("pipeline"), "propagate", True)
+    now = [0.0]
+    monkeypatch.setattr("pipeline.progress.time.monotonic", lambda: now[0])
+    one = reader("gate", state="live", frames_in=50, fps_in=9.5, lag_s=0.3)
+    with LiveTable(watched(one).status, Console(file=io.StringIO())) as table:
+        for now[0] in range(0, 130, 10):
+            table.frame("gate", 0.0)
+    said = [entry.message for entry in caplog.records if "gate live" in entry.message]
+    assert len(said) == 2
+    assert "of 9.5 fps, lag 0.3 s" in said[0]
 
 
 def test_the_live_table_names_what_is_wrong():
