@@ -72,7 +72,7 @@ class MultiViewTracker:
     def _predict(self, time_s: float) -> None:
         dt = 0.0 if self._time_s is None else time_s - self._time_s
         self._time_s = time_s
-        move, noise = _motion(dt, self.config.acceleration_mps2)
+        move, noise = _motion(dt, self.config)
         forest = self._forest
         forest.state = forest.state @ move.T
         forest.doubt = move @ forest.doubt @ move.T + noise
@@ -191,16 +191,22 @@ _MAX_SPREAD_M2 = 4.0
 """Positions known worse than this are no positions."""
 
 
-def _motion(dt: float, acceleration: float) -> tuple[Array, Array]:
-    """Constant velocity and height over ``dt``: transition and noise of (x, y, vx, vy, h)."""
-    move = np.eye(5)
-    move[0, 2] = move[1, 3] = dt
-    noise = np.zeros((5, 5))
+def _motion(dt: float, config: MultiViewConfig) -> tuple[Array, Array]:
+    """Velocity that is forgotten, height that stays, over ``dt``: transition and noise of (x, y, vx, vy, h).
+
+    The integrated Ornstein-Uhlenbeck process (Singer 1970): whom nobody sees slows down instead of leaving the room.
+    """
+    memory = config.velocity_memory_s
+    kept = float(np.exp(-dt / memory))
+    way = memory * (1.0 - kept)
+    place_place = memory**2 * (dt - 2.0 * way + 0.5 * memory * (1.0 - kept**2))
+    place_speed, speed_speed = 0.5 * way**2, 0.5 * memory * (1.0 - kept**2)
+    move, noise = np.eye(5), np.zeros((5, 5))
     for place, speed in ((0, 2), (1, 3)):
-        noise[place, place] = dt**3 / 3
-        noise[place, speed] = noise[speed, place] = dt**2 / 2
-        noise[speed, speed] = dt
-    return move, noise * acceleration**2
+        move[place, speed], move[speed, speed] = way, kept
+        noise[place, place], noise[speed, speed] = place_place, speed_speed
+        noise[place, speed] = noise[speed, place] = place_speed
+    return move, noise * config.acceleration_mps2**2
 
 
 def _drawn(track: Track, config: MultiViewConfig) -> GroundTrack:
@@ -210,7 +216,7 @@ def _drawn(track: Track, config: MultiViewConfig) -> GroundTrack:
         nodes.pop()
     times = np.array([node.time_s for node in nodes])
     mean, spread = np.stack([node.state for node in nodes]), np.stack([node.doubt for node in nodes])
-    steps = [_motion(dt, config.acceleration_mps2) for dt in np.diff(times)]
+    steps = [_motion(dt, config) for dt in np.diff(times)]
     mean, spread = smooth(mean, spread, steps)
     views = np.array([len(node.boxes) for node in nodes], np.int64)
     return GroundTrack(track.global_id or 0, times, mean[:, :2], spread[:, :2, :2], views)

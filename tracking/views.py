@@ -22,6 +22,7 @@ class MultiViewConfig:
     Attributes:
         height_m, height_spread_m: the population.
         acceleration_mps2: how much velocity changes within a second.
+        velocity_memory_s: after so long a walker's velocity says little; with the acceleration it fixes the usual speed.
         middle_noise, top_noise, bottom_noise: box edges against the body.
         feet_visible: part of the boxes that reach the feet.
         detected: part of the people in full view that are detected.
@@ -36,6 +37,7 @@ class MultiViewConfig:
     height_m: float = 1.65
     height_spread_m: float = 0.12
     acceleration_mps2: float = 1.0
+    velocity_memory_s: float = 1.5
     middle_noise: float = 0.06
     top_noise: float = 0.06
     bottom_noise: float = 0.06
