@@ -59,7 +59,7 @@ class Reader:
         self._buffer: queue.Queue[tuple[Frame | CameraEnd, float]] = queue.Queue(maxsize=buffer_frames)
         self._meter = RateMeter()
         self._last_used_s: float | None = None
-        self._has_ended = False
+        self._has_ended = self._is_given_up = False
         self._error: str | None = None
         self._thread = threading.Thread(target=self._run, name=f"reader-{source.camera_id}", daemon=True)
 
@@ -152,10 +152,11 @@ class Reader:
     def join(self, timeout_s: float = 10.0) -> None:
         """Wait for the thread; the stop event must be set, or the end have been read."""
         self.hurry()
-        if self._thread.ident is None:
+        if self._thread.ident is None or self._is_given_up:
             return
         self._thread.join(timeout_s)
         if self._thread.is_alive():
+            self._is_given_up = True
             log.warning("camera %s: its reader did not end within %g s", self.camera_id, timeout_s)
 
     def _run(self) -> None:

@@ -18,7 +18,7 @@ import av
 from pipeline.config import LiveConfig
 from pipeline.sources.site_clock import SITE_CLOCK
 
-BACKLOG_S = 2.0
+BACKLOG_S = 1.0
 READY_S = 0.004
 PROBE_S = 0.5
 DAMAGED_S = 3.0

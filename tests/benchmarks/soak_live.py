@@ -174,7 +174,7 @@ def process_state(pid: int) -> dict[str, float]:
 # -- the trouble
 
 
-def soak(folder: Path, minutes: float, seed: int) -> None:
+def soak(folder: Path, minutes: float, seed: int, peace_s: float) -> None:
     from tests.live.servers import RtspServer, missing_packages
 
     reason = missing_packages()
@@ -193,7 +193,7 @@ def soak(folder: Path, minutes: float, seed: int) -> None:
     config.write_text(yaml.safe_dump(configuration(folder, groups, servers)))
     program = subprocess.Popen([sys.executable, __file__, "--child", str(config)], cwd=ROOT)
     try:
-        faults = trouble(servers, groups, time.monotonic() + 60 * minutes, random.Random(seed), program)
+        faults = trouble(servers, groups, time.monotonic() + 60 * minutes, random.Random(seed), program, peace_s)
         program.terminate()
         began = time.monotonic()
         code = program.wait(60)
@@ -223,9 +223,14 @@ def configuration(folder: Path, groups: Sequence[Sequence[str]], servers: Sequen
 
 
 def trouble(
-    servers: Sequence[Any], groups: Sequence[Sequence[str]], until: float, rng: random.Random, program: Any
+    servers: Sequence[Any],
+    groups: Sequence[Sequence[str]],
+    until: float,
+    rng: random.Random,
+    program: Any,
+    peace_s: float,
 ) -> list[dict[str, Any]]:
-    """Kill or halt one server after the other, for 2 to 25 s, with two minutes of peace in between."""
+    """Kill or halt one server after the other, for 2 to 25 s, with peace in between."""
     faults: list[dict[str, Any]] = []
     time.sleep(60)
     while time.monotonic() < until - 90 and program.poll() is None:
@@ -241,7 +246,7 @@ def trouble(
         time.sleep(down_s)
         servers[number].start() if kind == "kill" else servers[number].resume()
         faults.append(fault | {"back": time.time()})
-        time.sleep(120)
+        time.sleep(peace_s)
     while time.monotonic() < until and program.poll() is None:
         time.sleep(1)
     return faults
@@ -360,6 +365,7 @@ if __name__ == "__main__":
     parser.add_argument("--folder", type=Path, default=Path("out/soak"))
     parser.add_argument("--minutes", type=float, default=45)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--peace", type=float, default=120, help="seconds between two faults")
     parser.add_argument("--again", action="store_true", help="only sum up what --folder holds")
     arguments = parser.parse_args()
     if arguments.child is not None:
@@ -369,4 +375,4 @@ if __name__ == "__main__":
         told = json.loads((arguments.folder / "faults.json").read_text())
         print(json.dumps(summary(arguments.folder, told), indent=2))
         sys.exit()
-    soak(arguments.folder.absolute(), arguments.minutes, arguments.seed)
+    soak(arguments.folder.absolute(), arguments.minutes, arguments.seed, arguments.peace)
