@@ -17,7 +17,9 @@ from tracking.types import Tracklet
 AROUND_S = 0.5
 """How long before its first and after its last box somebody is taken to be there still."""
 AROUND_FRAMES = 2
-"""A detection also hides its neighbours in time, in which the detector may have missed."""
+"""Of the frames the detector looked at: a detection also hides its neighbours in time, in which it may have missed."""
+MAX_UNSEEN_S = 0.5
+"""Between two frames the detector looked at, at most; of what lies in a longer hole nothing is known."""
 _LOOSE_MARGIN = 0.3
 
 Boxes = npt.NDArray[np.float64]
@@ -32,6 +34,8 @@ def blur_of(record: RunRecord, asked: BlurTarget | None) -> BlurTarget | None:
 
 class Veil:
     """Blurs the pictures of one camera, in place, before anything is drawn on them.
+
+    A picture that the run did not look at, before its start, after its end or in a hole, is blurred as a whole.
 
     Args:
         detections: of all frames, where the run kept them; without them only what became a tracklet is hidden.
@@ -51,10 +55,31 @@ class Veil:
 
     def cover(self, frame: Frame) -> None:
         """Hide everybody in ``frame.image``."""
+        if not self._was_looked_at(frame):
+            height, width = frame.image.shape[:2]
+            blur_areas(frame.image, np.array([[0.0, 0.0, width, height]]), "bodies", margin=0.0)
+            return
         exact, loose = self._followed(frame.ref.timestamp_s)
         blur_areas(frame.image, exact, self._target)
         blur_areas(frame.image, loose, self._target, _LOOSE_MARGIN)
         blur_areas(frame.image, self._detected(frame.ref.frame_index), self._target)
+
+    def _was_looked_at(self, frame: Frame) -> bool:
+        """Whether the detector saw this frame, or one shortly before and one shortly after; else, as far as is known."""
+        if self._detections is None:
+            seen_s = [(one.start_s, one.end_s) for one in self._tracklets]
+            first_s, last_s = (
+                min(seen_s, default=(0.0, 0.0))[0],
+                max((end for _, end in seen_s), default=-np.inf),
+            )
+            return bool(first_s - AROUND_S <= frame.ref.timestamp_s <= last_s + AROUND_S)
+        seen, at = self._detections.frame_index, self._detections.position_s
+        after = int(np.searchsorted(seen, frame.ref.frame_index))
+        if after < len(seen) and seen[after] == frame.ref.frame_index:
+            return True
+        if at is None or not 0 < after < len(seen):
+            return False
+        return bool(at[after] - at[after - 1] <= MAX_UNSEEN_S)
 
     def _followed(self, now_s: float) -> tuple[Boxes, Boxes]:
         """Boxes of now, and those of somebody who is about to come or has just left the tracker's sight."""
@@ -70,7 +95,9 @@ class Veil:
     def _detected(self, frame: int) -> Boxes:
         if self._detections is None:
             return _stacked([])
-        near = range(max(0, frame - AROUND_FRAMES), frame + AROUND_FRAMES + 1)
+        seen = self._detections.frame_index
+        here = int(np.searchsorted(seen, frame))
+        near = seen[max(0, here - AROUND_FRAMES) : here + AROUND_FRAMES + 1].tolist()
         return _stacked(box for number in near for box in self._detections.of(number).xyxy)
 
 

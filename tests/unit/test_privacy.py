@@ -52,7 +52,7 @@ def pictures(path: Path) -> list[Picture]:
         return [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
 
 
-def run(folder: Path, blur: str, *, detections: bool = False, ground: bool = False) -> Path:
+def run(folder: Path, blur: str, *, detections: bool = False, looked_at: range = range(FRAMES)) -> Path:
     """A finished run over the footage, drawn."""
     with BrowserVideo(folder / "footage.mp4", WIDTH, HEIGHT, FPS) as video:
         for frame in range(FRAMES):
@@ -76,9 +76,10 @@ def run(folder: Path, blur: str, *, detections: bool = False, ground: bool = Fal
                 "model": None,
             },
         )
-        for f in range(0, FRAMES, 4):  # the detector sees the standing one now and then only
-            box = np.array([[400, 80, 460, 220]], np.float32)
-            writer.write(f, f / FPS, Detections(box, np.array([0.3], np.float32), np.array([0])))
+        for f in looked_at:  # the detector sees the standing one now and then only
+            box = np.array([[400, 80, 460, 220]] if f % 4 == 0 else [], np.float32).reshape(-1, 4)
+            sure = np.full(len(box), 0.3, np.float32)
+            writer.write(f, f / FPS, Detections(box, sure, np.zeros(len(box), np.int64)))
         writer.close()
     render(folder, Console(quiet=True))
     return folder / "overlay"
@@ -144,6 +145,21 @@ def test_who_was_detected_but_never_followed_is_hidden_too(tmp_path: Path):
     for frame in range(2, FRAMES - 2):
         if frame < len(seen):
             assert detail(seen[frame], 408, 110, 452, 210) < 0.05 * SHARP, frame
+
+
+def test_a_picture_that_the_run_did_not_look_at_shows_nothing(tmp_path: Path):
+    seen = pictures(run(tmp_path, "faces", detections=True, looked_at=range(8, 24)) / "gate.mp4")
+    for frame in (0, 4, 7, 24, 27):
+        assert detail(seen[frame], 0, 40, WIDTH, HEIGHT) < 0.02 * SHARP, frame
+    assert detail(seen[15], *inner(15)[:1], 140, inner(15)[2], 210) > 0.4 * SHARP, "faces only, where it did"
+
+
+def test_frames_between_those_looked_at_are_covered(tmp_path: Path):
+    seen = pictures(run(tmp_path, "bodies", detections=True, looked_at=range(0, FRAMES, 4)) / "gate.mp4")
+    for frame in range(1, 26):
+        assert detail(seen[frame], 408, 110, 452, 210) < 0.05 * SHARP, frame
+        if FIRST <= frame <= LAST:
+            assert detail(seen[frame], *inner(frame)) < 0.02 * SHARP, frame
 
 
 def test_missing_detections_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
