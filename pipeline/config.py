@@ -164,7 +164,7 @@ class LinkingConfig(Section):
     mode: Annotated[Literal["offline", "online"], Field(description="All at once at the end, or as tracklets end.")] = "offline"
     topology: Annotated[
         Path | Literal["off", "learn"], Field(description="YAML of camera links, or learn it from confident matches.")
-    ] = "off"
+    ] = "learn"
     corrections: Annotated[Path | None, Field(description="links.yaml of accepted, rejected and merged pairs.")] = None
     state: Annotated[Path | None, Field(description="SQLite file that keeps global ids across restarts.")] = None
     rerank: Annotated[bool, Field(description="Offline: k-reciprocal re-ranking of the distances.")] = False
