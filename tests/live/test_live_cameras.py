@@ -159,7 +159,7 @@ def test_a_small_clock_error_is_the_cameras_own_time(serve: Serve, watch: Watch,
     watcher = watch(serve(MOUNT, clock=wall).url("a"))
     watcher.wait_for(lambda one: one.health.clock_kind == "rtcp")
     watcher.wait_for_more(10)
-    assert np.median(time_errors(watcher, 8)) == pytest.approx(-0.7, abs=0.05)
+    assert np.median(time_errors(watcher, 8)) == pytest.approx(-0.7, abs=0.2), "neither 0 nor arrival"
 
 
 @pytest.mark.slow
