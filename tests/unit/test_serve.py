@@ -187,7 +187,6 @@ def test_the_live_table_is_renewed_while_it_stands_and_its_thread_ends():
 
 def test_without_a_terminal_a_line_a_minute(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch):
     caplog.set_level(logging.INFO, logger="pipeline")
-    monkeypatch.setattr(logging.getLogger("pipeline"), "propagate", True)
     now = [0.0]
     monkeypatch.setattr("pipeline.progress.time.monotonic", lambda: now[0])
     one = reader("gate", state="live", frames_in=50, fps_in=9.5, lag_s=0.3)

@@ -133,10 +133,8 @@ def until(condition: Callable[[], bool]) -> None:
 def test_an_outage_loses_nothing_and_keeps_the_order(
     delivery: Callable[..., tuple[Delivery, Moody]],
     caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
 ):
     caplog.set_level(logging.INFO, logger="pipeline")
-    monkeypatch.setattr(logging.getLogger("pipeline"), "propagate", True)
     made, sink = delivery()
     told(made, range(20))
     until(lambda: made.status().sent == 20)
