@@ -1,8 +1,8 @@
 """Ground-plane identities on CMC: four overlapping calibrated cameras, real detections, truth in metres.
 
 ``python tests/benchmarks/cmc.py FOLDER`` prints MOTA, IDF1 and HOTA (TrackEval) at a gate on the floor. Positions of the
-truth are centroids; only x and y count. The truth holds people inside the area that the authors of the data follow, and
-others stand and wait beside it, in full view: scores are given for all positions and for those inside that area.
+truth are centroids; only x and y count. The truth holds the people of one part of the room, and
+others stand and wait beside it, in full view: scores are given for all positions and for those inside that part.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tracking.types import Detections
 FPS = 4.0
 SIZE_PX = (1920, 1024)
 AREA_M = ((2.03, 0.0), (6.3, 3.41))
-"""The surveillance area of Ong et al. (TPAMI 2022): lowest and highest x and y."""
+"""About where the truth has people, lowest and highest x and y: set with the truth in view, so quote both scores."""
 
 SEQUENCES = {"CMC1": "J_1_1", "CMC2": "J_5_2"}
 
