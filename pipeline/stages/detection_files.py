@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.errors import ExportError, SourceError
+from pipeline.errors import SourceError
+from pipeline.stages.stored_lines import StoredLines
 from tracking.mot import read_mot
 from tracking.types import Detections, FloatArray, IntArray, SecondsArray
 
@@ -162,19 +163,7 @@ class DetectionWriter:
     """Writes one camera's detections line by line, so that a crash loses nothing."""
 
     def __init__(self, path: Path, header: dict[str, Any]) -> None:
-        self._path = path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("w", encoding="utf-8", buffering=1)
-        except OSError as error:
-            raise ExportError(f"{path}: cannot write detections: {error.strerror}") from error
-        self._line({"format": FORMAT, **header})
-
-    def _line(self, record: dict[str, Any]) -> None:
-        try:
-            self._file.write(json.dumps(record, separators=(",", ":"), ensure_ascii=False) + "\n")
-        except OSError as error:
-            raise ExportError(f"{self._path}: cannot write detections: {error.strerror}") from error
+        self._lines = StoredLines(path, "detections", {"format": FORMAT, **header})
 
     def write(self, frame_index: int, position_s: float, detections: Detections) -> None:
         """Boxes hold 2 decimals and confidences 4 (see ``detect.rounded``), so text gives them back exactly."""
@@ -184,11 +173,11 @@ class DetectionWriter:
                 detections.xyxy, detections.confidence, detections.class_id, strict=True
             )
         ]
-        self._line({"frame": frame_index, "position_s": round(position_s, 6), "boxes": boxes})
+        self._lines.line({"frame": frame_index, "position_s": round(position_s, 6), "boxes": boxes})
 
     def close(self, truncated: bool = False) -> None:
-        self._line({"end": True, "truncated": truncated})
-        self._file.close()
+        self._lines.line({"end": True, "truncated": truncated})
+        self._lines.close()
 
 
 def pattern_path(pattern: str, camera_id: str) -> Path:

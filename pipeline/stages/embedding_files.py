@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.errors import ExportError, SourceError
+from pipeline.errors import SourceError
+from pipeline.stages.stored_lines import StoredLines
 from tracking.types import FloatArray
 
 FORMAT = "crosscam-embeddings/1"
@@ -46,28 +47,16 @@ class EmbeddingWriter:
     """Writes one camera's embeddings line by line."""
 
     def __init__(self, path: Path, header: dict[str, Any]) -> None:
-        self._path = path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("w", encoding="utf-8", buffering=1)
-        except OSError as error:
-            raise ExportError(f"{path}: cannot write embeddings: {error.strerror}") from error
-        self._line({"format": FORMAT, **header})
-
-    def _line(self, record: dict[str, Any]) -> None:
-        try:
-            self._file.write(json.dumps(record, separators=(",", ":"), ensure_ascii=False) + "\n")
-        except OSError as error:
-            raise ExportError(f"{self._path}: cannot write embeddings: {error.strerror}") from error
+        self._lines = StoredLines(path, "embeddings", {"format": FORMAT, **header})
 
     def write(self, frame_index: int, local_id: int, time_s: float, crop: StoredCrop) -> None:
         packed = base64.b64encode(crop.embedding.astype("<f4").tobytes()).decode("ascii")
         box = [round(float(value), 2) for value in crop.xyxy]
         moment = {"frame": frame_index, "tracklet": local_id, "time_s": time_s}
-        self._line({**moment, "quality": crop.quality, "box": box, "embedding": packed})
+        self._lines.line({**moment, "quality": crop.quality, "box": box, "embedding": packed})
 
     def close(self) -> None:
-        self._file.close()
+        self._lines.close()
 
 
 def model_folder(folder: Path, model_hash: str | None = None) -> Path:
