@@ -34,6 +34,9 @@ _SURE = 0.999
 _LONG_PAUSE = 3.0
 """A gap this many times the usual one is a pause of the camera, not of the objects."""
 
+_FRAMES_TO_CONFIRM = 1.5
+"""A tentative track lives at least so many of the usual gaps between frames."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrackerConfig:
@@ -51,7 +54,8 @@ class TrackerConfig:
         min_evidence: and how sure they must be together: the sum of -ln(1 - confidence). Six detections of 0.7
             weigh as much as two of 0.97.
         max_lost_s: a confirmed track not seen for longer ends.
-        max_tentative_s: the same for one not yet confirmed.
+        max_tentative_s: the same for one not yet confirmed; one and a half times the usual gap between frames
+            where that is longer.
         smoothing: where boxes are given between what was detected (0) and what the filter says (1).
         appearance_weight: cost of a cosine distance of 1, where embeddings are given.
         cost: what makes a detection fit a track.
@@ -283,7 +287,9 @@ class CameraTracker:
 
     def _overdue(self) -> BoolArray:
         tracks, config = self._tracks, self.config
-        patience = np.where(tracks.confirmed, config.max_lost_s, config.max_tentative_s)
+        # However slow the camera, the next frames must have a chance to bear the first one out.
+        tentative_s = max(config.max_tentative_s, _FRAMES_TO_CONFIRM * self._usual_gap_s)
+        patience = np.where(tracks.confirmed, config.max_lost_s, tentative_s)
         return np.asarray(self._now_s - tracks.seen_s > patience)
 
     def _end(self, rows: BoolArray) -> tuple[int, ...]:

@@ -97,6 +97,13 @@ def test_confirmed_soon_and_followed_to_the_end():
     assert all(followed[10:])
 
 
+def test_a_slow_camera_may_miss_a_frame_before_it_confirms():
+    frames, _ = scene(np.arange(6) / 4, {"a": walker(100, 30, hidden=(0.4, 0.6))})
+    _, outputs = run(frames)
+    assert outputs[-1].confirmed.tolist() == [True]
+    assert outputs[-1].local_id.tolist() == [1]
+
+
 def test_gone_for_too_long_is_someone_new():
     lost = TrackerConfig().max_lost_s
     frames, truth = scene(regular(25, 4 + lost), {"a": walker(100, 0, hidden=(2.0, 2.2 + lost))})
