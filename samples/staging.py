@@ -27,19 +27,27 @@ class Stage:
 
     def __init__(self, site: Site, camera: Camera, navigation: Navigation) -> None:
         self.site, self.camera = site, camera
-        self.places = _visible_places(site, camera, navigation)
+        self.places, self._heights_px = _visible_places(site, camera, navigation)
         self.parking = [(bay.centre_m, bay.heading_rad) for route in site.routes for bay in route.bays]
         self._lanes = [Track(route.points_m) for route in site.routes]
         if len(self.places) == 0:
             raise ValueError(f"camera {camera.camera_id} of site {site.name} sees no walkable floor")
 
     def people(
-        self, looks: Sequence[tuple[int, PersonAppearance]], rng: np.random.Generator, cluster: float = 0.5
+        self,
+        looks: Sequence[tuple[int, PersonAppearance]],
+        rng: np.random.Generator,
+        cluster: float = 0.5,
+        close: bool = False,
     ) -> list[ActorState]:
-        """Everybody in ``looks`` (id, appearance) somewhere in view; ``cluster`` of them near another one."""
+        """Everybody in ``looks`` (id, appearance) somewhere in view; ``cluster`` of them near another one.
+
+        Places are drawn evenly over the floor, most of which is far away; with ``close`` evenly over the sizes
+        people have in the picture.
+        """
         states: list[ActorState] = []
         for actor_id, look in looks:
-            spot = self._spot(states, rng, cluster)
+            spot = self._spot(states, rng, cluster, close)
             if spot is not None:
                 states.append(_pose(actor_id, look, spot, rng))
         return states
@@ -67,17 +75,26 @@ class Stage:
                     break
         return states
 
-    def _spot(self, states: list[ActorState], rng: np.random.Generator, cluster: float) -> Point | None:
+    def _spot(
+        self, states: list[ActorState], rng: np.random.Generator, cluster: float, close: bool
+    ) -> Point | None:
         for _ in range(20):
-            x, y = self.places[int(rng.integers(len(self.places)))]
+            x, y = self.places[self._place(rng, close)]
             if states and rng.random() < cluster:
                 near = states[int(rng.integers(len(states)))].position_m
-                close = np.flatnonzero(np.hypot(*(self.places - np.asarray(near)).T) < 1.6)
-                if len(close):
-                    x, y = self.places[int(rng.choice(close))]
+                beside = np.flatnonzero(np.hypot(*(self.places - np.asarray(near)).T) < 1.6)
+                if len(beside):
+                    x, y = self.places[int(rng.choice(beside))]
             if all(np.hypot(x - s.position_m[0], y - s.position_m[1]) > 0.5 for s in states):
                 return float(x), float(y)
         return None
+
+    def _place(self, rng: np.random.Generator, close: bool) -> int:
+        if not close:
+            return int(rng.integers(len(self.places)))
+        # Floor per pixel of height falls with its cube: the square makes the logarithm of the height even.
+        weights = np.cumsum(self._heights_px**2)
+        return int(np.searchsorted(weights, rng.random() * weights[-1]))
 
     def _road(self, look: CarAppearance, rng: np.random.Generator) -> tuple[Point, float]:
         if self.parking and look.length_m < 5.4 and rng.random() < 0.45:
@@ -90,8 +107,8 @@ class Stage:
         return (float(x), float(y)), float(rng.uniform(-np.pi, np.pi))
 
 
-def _visible_places(site: Site, camera: Camera, navigation: Navigation) -> FloatArray:
-    """Walkable grid points ``(N, 2)`` whose 1.7 m person would be in the frame and of a useful size."""
+def _visible_places(site: Site, camera: Camera, navigation: Navigation) -> tuple[FloatArray, FloatArray]:
+    """Walkable grid points ``(N, 2)`` whose 1.7 m person would be in the frame, and its heights ``(N,)`` in px."""
     x0, y0, x1, y1 = site.plan.extent_m
     grid = np.stack(np.meshgrid(np.arange(x0, x1, 0.35), np.arange(y0, y1, 0.35)), axis=-1).reshape(-1, 2)
     grid = grid[navigation.clearance(grid) > 0.3]
@@ -109,7 +126,7 @@ def _visible_places(site: Site, camera: Camera, navigation: Navigation) -> Float
         & (height < MAX_HEIGHT_PX)
         & (foot[:, 1] < height_px + 60)
     )
-    return np.asarray(grid[good])
+    return np.asarray(grid[good]), np.asarray(height[good])
 
 
 def _pose(actor_id: int, look: PersonAppearance, spot: Point, rng: np.random.Generator) -> ActorState:

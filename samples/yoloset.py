@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import yaml
 
-from samples.appearance import cars, people
+from samples.appearance import cars, people, vehicle_class
 from samples.campus import campus
 from samples.junction import junction
 from samples.navigation import Navigation
@@ -25,28 +25,36 @@ from samples.render.renderer import Renderer
 from samples.response import Sensor, random_response
 from samples.staging import Stage, outside
 from samples.truth import CLASSES, TruthRow, rows_of
-from samples.types import ActorState
+from samples.types import ActorState, CarAppearance
 from samples.yard import random_yard
 
 MIN_LABEL_VISIBLE = 0.2
 MIN_LABEL_HEIGHT_PX = 18.0
 PER_VIEW = 16
 KNOWN_SHARE = 0.25
+HEAVY_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class YoloSetPlan:
-    """``images`` in all; ``validation`` of them, from yards the training split never shows, validate."""
+    """``images`` in all; ``validation`` of them, from yards the training split never shows, validate.
+
+    ``hard`` of the training pictures show people close up and behind one another, and trucks and buses as often as
+    cars.
+    """
 
     seed: int
     images: int = 3000
     validation: float = 0.1
+    hard: float = 0.0
 
     def __post_init__(self) -> None:
         if self.images < 2 * PER_VIEW:
             raise ValueError(f"images must be at least {2 * PER_VIEW}, got {self.images}")
         if not 0 < self.validation < 1:
             raise ValueError(f"validation must lie between 0 and 1, got {self.validation}")
+        if not 0 <= self.hard <= 1:
+            raise ValueError(f"hard must lie between 0 and 1, got {self.hard}")
 
 
 def render_yolo_set(plan: YoloSetPlan, out: Path, workers: int = 2) -> dict[str, int]:
@@ -86,7 +94,8 @@ def _render_view(job: tuple[YoloSetPlan, int, str, Path]) -> int:
     renderer = Renderer(site.plan, site_camera.camera, plan.seed + number)
     sensor = Sensor(site_camera.response, site_camera.camera_id, plan.seed + number, site_camera.camera.size)
     for index in range(PER_VIEW):
-        states = _actors(plan, number * PER_VIEW + index, stage, rng)
+        hard = split == "train" and plan.hard > 0 and rng.random() < plan.hard
+        states = _actors(plan, number * PER_VIEW + index, stage, rng, hard)
         rendered = renderer.render(states)
         image = compressed(sensor.expose(rendered.image, index), rng)
         name = f"{number:05d}_{index:02d}"
@@ -109,16 +118,27 @@ def _view_of(plan: YoloSetPlan, number: int, split: str, rng: np.random.Generato
     return site, SiteCamera(known.camera, known.response if rng.random() < 0.5 else random_response(rng))
 
 
-def _actors(plan: YoloSetPlan, picture: int, stage: Stage, rng: np.random.Generator) -> list[ActorState]:
+def _actors(
+    plan: YoloSetPlan, picture: int, stage: Stage, rng: np.random.Generator, hard: bool
+) -> list[ActorState]:
     crowd = int(rng.choice([0, 2, 4, 7, 11, 16], p=[0.05, 0.2, 0.25, 0.25, 0.15, 0.1]))
     looks = list(enumerate(people(plan.seed * 13 + picture, crowd, 0.0, 0.0), 1)) if crowd else []
-    fleet = (
-        list(enumerate(cars(plan.seed * 17 + picture, int(rng.integers(0, 9))), 1001))
-        if stage.site.routes
-        else []
-    )
-    vehicles = stage.vehicles(fleet, rng)
-    return [person for person in stage.people(looks, rng) if outside(person, vehicles)] + vehicles
+    vehicles: list[ActorState] = []
+    if stage.site.routes:
+        fleet = _fleet(plan.seed * 17 + picture, int(rng.integers(0, 9)), hard)
+        vehicles = stage.vehicles(list(enumerate(fleet, 1001)), rng)
+    crowded = stage.people(looks, rng, cluster=0.8 if hard else 0.5, close=hard)
+    return [person for person in crowded if outside(person, vehicles)] + vehicles
+
+
+def _fleet(seed: int, count: int, heavy: bool) -> list[CarAppearance]:
+    """``count`` vehicles as a street has them, or half of them trucks and buses."""
+    if not heavy:
+        return cars(seed, count)
+    drawn = cars(seed, 16 * count)
+    large = [look for look in drawn if vehicle_class(look) != "car"][: round(HEAVY_SHARE * count)]
+    small = [look for look in drawn if vehicle_class(look) == "car"]
+    return large + small[: count - len(large)]
 
 
 def _is_labelled(row: TruthRow) -> bool:
