@@ -125,7 +125,10 @@ def _run_of(
         readers=[Reader(source, config.run.buffer_frames, stop) for source in sources],
         detect=DetectStage(detector, config.detector, regions, detections),
         track=TrackStage(
-            config.tracker, class_groups_of(config.detector), lambda id_: BackgroundFlow() if id_ in tables.moving else None
+            config.tracker,
+            class_groups_of(config.detector),
+            lambda id_: BackgroundFlow() if id_ in tables.moving else None,
+            config.detector.gain,
         ),
         appearance=appearance.stage,
         tracklets=TrackletStage(ground, _early_crops(config), embeddings),

@@ -31,7 +31,9 @@ def associate_command(folder: Path, config_path: Path, output: Path) -> int:
 def replaying(config: Config, folder: Path) -> Config:
     """The configuration with the detector and the embedder replaced by what they once gave."""
     detections = str(folder / "detections" / "{camera}.jsonl")
-    detector = config.detector.model_copy(update={"backend": "replay", "detections": detections})
+    detector = config.detector.model_copy(
+        update={"backend": "replay", "detections": detections, "confidence_gain": config.detector.gain}
+    )
     saved = (folder / "embeddings").is_dir()
     embedder = config.embedder.model_copy(
         update={"backend": "replay" if saved else "off", "embeddings": str(folder / "embeddings")}

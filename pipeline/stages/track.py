@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from pipeline.packets import DetectedFrame
 from tracking.motion import CameraMotion
 from tracking.tracker import CameraTracker, TrackerConfig
-from tracking.types import FloatArray, FrameRef, IntArray, TrackedFrame
+from tracking.types import Detections, FloatArray, FrameRef, IntArray, TrackedFrame
 
 
 class TrackStage:
@@ -20,9 +21,18 @@ class TrackStage:
         config: TrackerConfig,
         class_groups: IntArray,
         motion_of: Callable[[str], CameraMotion | None] = lambda camera_id: None,
+        confidence_gain: float = 1.0,
     ) -> None:
-        """Track with one configuration; ``motion_of`` gives a camera that moves something to measure that with."""
+        """Track with one configuration.
+
+        Args:
+            config: of every camera's tracker.
+            class_groups: ``(num_classes,)`` class to group.
+            motion_of: gives a camera that moves something to measure that with.
+            confidence_gain: see `believed`.
+        """
         self._config = config
+        self._gain = confidence_gain
         self._groups = class_groups
         self._motion_of = motion_of
         self._trackers: dict[str, CameraTracker] = {}
@@ -43,7 +53,9 @@ class TrackStage:
         self._last[ref.camera_id] = ref
         motion = self._motions[ref.camera_id]
         moved = None if motion is None else motion.estimate(detected.frame.image, detected.detections.xyxy)
-        return self._trackers[ref.camera_id].update(ref, detected.detections, camera_motion=moved)
+        seen = detected.detections
+        tracked = self._trackers[ref.camera_id].update(ref, believed(seen, self._gain), camera_motion=moved)
+        return replace(tracked, confidence=seen.confidence[tracked.detection_index])
 
     def end(self, camera_id: str) -> list[TrackedFrame]:
         """What ends with a camera; nothing where it never gave a frame. Should it come back, its local ids go on."""
@@ -64,6 +76,18 @@ class TrackStage:
 
     def flush(self) -> list[TrackedFrame]:
         return [tracked for camera_id in sorted(self._trackers) for tracked in self.end(camera_id)]
+
+
+def believed(detections: Detections, gain: float) -> Detections:
+    """Detections with the confidence the tracker should have in them: ``1 - (1 - confidence)^gain``.
+
+    Detectors differ in what their numbers mean. A box of which a two-stage network says 0.6 is as likely false as one
+    of which a YOLO says 0.3: its 0.3 weighs as much as ``gain`` independent ones of a detector that means what it says.
+    """
+    if gain == 1.0:
+        return detections
+    confidence = -np.expm1(gain * np.log1p(-np.clip(detections.confidence.astype(np.float64), 0.0, 1.0 - 1e-9)))
+    return Detections(detections.xyxy, confidence.astype(np.float32), detections.class_id)
 
 
 def _nothing_seen(ref: FrameRef, ended: tuple[int, ...]) -> TrackedFrame:

@@ -14,7 +14,7 @@ from pipeline.stages.crop import CropStage
 from pipeline.stages.detect import DetectStage
 from pipeline.stages.embed import EmbedStage, NoEmbeddings, ReplayEmbeddings
 from pipeline.stages.embedding_files import StoredCrop
-from pipeline.stages.track import TrackStage
+from pipeline.stages.track import TrackStage, believed
 from tracking.tracker import TrackerConfig
 from tracking.types import Detections, FrameRef
 
@@ -30,7 +30,8 @@ def frames() -> list[Frame]:
     rng = np.random.default_rng(0)
     pictures = rng.integers(0, 255, (COUNT, 100, 140, 3)).astype(np.uint8)
     return [
-        Frame(FrameRef("ab"[index % 2], index // 2, index // 2 / 10), picture) for index, picture in enumerate(pictures)
+        Frame(FrameRef("ab"[index % 2], index // 2, index // 2 / 10), picture)
+        for index, picture in enumerate(pictures)
     ]
 
 
@@ -56,7 +57,9 @@ def seen() -> list[Any]:
 
 def stored() -> dict[str, dict[int, list[StoredCrop]]]:
     vector = np.array([1, 0, 0], np.float32)
-    crops = {index: [StoredCrop(xyxy, 0.5, vector) for xyxy in detections(index).xyxy] for index in range(COUNT)}
+    crops = {
+        index: [StoredCrop(xyxy, 0.5, vector) for xyxy in detections(index).xyxy] for index in range(COUNT)
+    }
     return {"a": crops, "b": crops}
 
 
@@ -64,7 +67,10 @@ CASES: dict[str, tuple[Callable[[], Any], Callable[[], list[Any]]]] = {
     "detect": (lambda: DetectStage(Seeing(), DetectorConfig(weights="w"), {}), frames),
     "track": (lambda: TrackStage(TrackerConfig(), np.array([0])), detected),
     "crop": (lambda: CropStage(CropConfig(policy="every_s", every_s=0.2)), seen),
-    "embed": (lambda: EmbedStage(CropStage(CropConfig(policy="every_crop")), Colour(), {"a": "off", "b": 1}), seen),
+    "embed": (
+        lambda: EmbedStage(CropStage(CropConfig(policy="every_crop")), Colour(), {"a": "off", "b": 1}),
+        seen,
+    ),
     "replay": (lambda: ReplayEmbeddings(stored()), seen),
     "off": (NoEmbeddings, seen),
 }
@@ -120,3 +126,31 @@ def test_a_cameras_end_ends_all_its_tracks_once():
     assert stage.end("a") == []
     assert [one.frame.camera_id for one in stage.flush()] == ["b"]
     assert stage.flush() == []
+
+
+def test_a_detector_that_understates_is_believed_more_and_quoted_as_it_is():
+    modest = [
+        DetectedFrame(
+            one.frame, Detections(one.detections.xyxy, np.full(2, 0.35, np.float32), one.detections.class_id)
+        )
+        for one in detected()
+    ]
+    literal = TrackStage(TrackerConfig(), np.array([0])).process(modest)
+    believing = TrackStage(TrackerConfig(), np.array([0]), confidence_gain=8.0).process(modest)
+    assert not any(one.confirmed.any() for one in literal)
+    assert believing[-1].confirmed.all()
+    assert np.concatenate([one.confidence for one in believing]).tolist() == pytest.approx([0.35] * 2 * COUNT)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "gain", "taken"), [(0.3, 2.5, 0.59), (0.0, 3.0, 0.0), (1.0, 2.5, 1.0), (0.6, 1.0, 0.6)]
+)
+def test_a_gain_counts_a_confidence_that_many_times(confidence: float, gain: float, taken: float):
+    one = Detections(np.array([[0, 0, 1, 1]]), np.array([confidence]), np.array([0]))
+    assert believed(one, gain).confidence[0] == pytest.approx(taken, abs=1e-3)
+
+
+def test_stored_detections_are_taken_at_their_word_and_networks_are_not():
+    assert DetectorConfig(backend="replay", detections="x").gain == 1.0
+    assert DetectorConfig(weights="w").gain == 2.5
+    assert DetectorConfig(weights="w", confidence_gain=1.7).gain == 1.7
