@@ -54,7 +54,8 @@ class LiveSource:
         self._backoff = Backoff(camera.live.max_backoff_s)
         self._closed = threading.Event()
         self._state: CameraState = "connecting"
-        self._began = self._seen = time.monotonic()
+        self._seen = time.monotonic()
+        self._opened_s: float | None = None
         self._meter = RateMeter()
         self._frame_index = -1
         self._credit = 1.0
@@ -71,7 +72,7 @@ class LiveSource:
     def __iter__(self) -> Iterator[Frame]:
         asked_for = False
         while not self._closed.is_set():
-            began, is_refused = time.monotonic(), False
+            began, is_refused, self._opened_s = time.monotonic(), False, None
             self._clock.restart()
             self._watchdog.restart(asked_for=asked_for)
             try:
@@ -85,12 +86,18 @@ class LiveSource:
                 asked_for = False
                 self._lost(f"{type(error).__name__}: {error}")
             if not asked_for:
-                self._closed.wait(self._backoff.wait_s(time.monotonic() - began, is_refused=is_refused))
+                self._pause(began, is_refused)
+
+    def _pause(self, began: float, is_refused: bool) -> None:
+        """Wait before the next attempt; the last one began at ``began``."""
+        now, opened = time.monotonic(), self._opened_s
+        held_s, tried_s = (0.0, now - began) if opened is None else (now - opened, 0.0)
+        self._closed.wait(self._backoff.wait_s(held_s, tried_s=tried_s, is_refused=is_refused))
 
     def _connection(self) -> Iterator[Frame]:
         """Frames until the stream breaks, hangs, ends or shows nothing new for too long."""
         self._stream = stream = Stream(self._camera.source, self._camera.live, self._closed)
-        self._codec = stream.codec
+        self._codec, self._opened_s = stream.codec, time.monotonic()
         try:
             for picture in stream.pictures():
                 frame = self._frame(picture)

@@ -20,7 +20,6 @@ from pipeline.sources.site_clock import SITE_CLOCK
 
 BACKLOG_S = 1.0
 READY_S = 0.004
-PROBE_S = 0.5
 DAMAGED_S = 3.0
 TIMES_KEPT = 64
 PRFT = struct.Struct("<qi")
@@ -161,13 +160,16 @@ def _location(source: str) -> tuple[str, str | None]:
 
 
 def _options(source: str, live: LiveConfig) -> dict[str, str]:
-    """FFmpeg's options for a source. RTSP needs little probing, since the description names codec and size."""
+    """FFmpeg's options for a source. RTSP needs no probing: the description names the codec, the decoder finds the rest,
+    and half a second of probing would be half a second more without a camera."""
     scheme = source.split("://", 1)[0].lower()
     if scheme in ("rtsp", "rtsps"):
         return {
             "rtsp_transport": live.transport,
             "allowed_media_types": "video",  # a second stream would have FFmpeg shift the first one's times
-            "analyzeduration": str(int(PROBE_S * 1e6)),
+            "analyzeduration": "1",
+            "probesize": "32",
+            "fpsprobesize": "0",
         }
     if source.split("?", 1)[0].lower().endswith((".m3u8", ".m3u")):
         return {"live_start_index": "-1"}

@@ -122,15 +122,13 @@ class Feeder(threading.Thread):
             due_s = count / self.camera.fps
             select.select([], [], [], max(0.0, began + due_s - time.monotonic()))  # libfaketime breaks sleep
             count += 1
-            data = self.camera.picture()
+            clock = self.source.get_clock()
+            data = self.camera.picture() if clock is not None else None  # the first one is the key frame
             if data is None:
                 continue
             if caps != self.camera.caps():
                 caps = self.camera.caps()
                 self.source.set_property("caps", Gst.Caps.from_string(caps))
-            clock = self.source.get_clock()
-            if clock is None:
-                continue
             buffer = Gst.Buffer.new_wrapped(data)
             buffer.pts = buffer.dts = clock.get_time() - self.source.get_base_time()
             buffer.duration = int(Gst.SECOND / self.camera.fps)
