@@ -51,6 +51,7 @@ class FloorMap:
         self._size = size
         self._scale = float(min(width / (high[0] - low[0]), 0.9 * height / (high[1] - low[1])))
         self._middle = 0.5 * (low + high)
+        self._paper = self._ruled()
 
     def pixels(self, ground: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """``(N, 2)`` metres to ``(N, 2)`` pixels; +y points up."""
@@ -60,7 +61,7 @@ class FloorMap:
 
     def at(self, time_s: float, clock: str) -> Image:
         """The map at one moment: who is there, and where they have been."""
-        image = self._paper()
+        image = self._paper.copy()
         for path in self.paths:
             rows = slice(*np.searchsorted(path.time_s, [time_s - _TRAIL_S, time_s + 1e-6]).tolist())
             times, ground = path.time_s[rows], path.ground[rows]
@@ -73,7 +74,7 @@ class FloorMap:
 
     def whole(self) -> Image:
         """Every way at once, named where it ends."""
-        image = self._paper()
+        image = self._paper.copy()
         ways = [(path, self.pixels(path.ground)) for path in self.paths]
         for path, points in ways:
             corners = np.round(points).astype(np.int32)
@@ -83,7 +84,7 @@ class FloorMap:
         draw_caption(image, "ground plane", f"{len(ways)} identities")
         return image
 
-    def _paper(self) -> Image:
+    def _ruled(self) -> Image:
         width, height = self._size
         image = np.full((height, width, 3), _PAPER, np.uint8)
         step = next((step for step in _STEPS_M if step * self._scale >= 60), _STEPS_M[-1])

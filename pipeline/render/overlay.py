@@ -23,7 +23,7 @@ from reid.blur import BlurTarget
 
 FOLDER = "overlay"
 GRID, MAP_VIDEO, MAP_PICTURE = "grid.mp4", "map.mp4", "map.png"
-_GRID_WIDTH, _MAX_GRID_FPS, _MAP_SIZE = 1920, 15.0, (960, 720)
+_GRID_WIDTH, _MAX_GRID_FPS, _MAP_SIZE, _GAP = 1920, 15.0, (960, 720), 2
 
 Note = Callable[[str], None]
 
@@ -80,7 +80,9 @@ def _veils(
     kept = {name: kept_detections(folder, name) for name in cameras}
     without = [name for name, detections in kept.items() if detections is None]
     if without:
-        note(f"no saved detections of {', '.join(without)}: blurred is who was followed, not who was only detected")
+        note(
+            f"no saved detections of {', '.join(without)}: blurred is who was followed, not who was only detected"
+        )
     return {name: Veil(record, name, target, detections) for name, detections in kept.items()}
 
 
@@ -173,21 +175,22 @@ class _Grid:
         self._cells: dict[str, Image] = {}
         self._order = [one.camera.id for one in footage]
         self.size = (self._columns * self._cell[0], rows * self._cell[1])
-        self._border = (width - 2, self._cell[1] - 2)
 
     def show(self, camera: str, image: Image) -> None:
-        self._cells[camera] = fitted(image, *self._border)
+        self._cells[camera] = fitted(image, *self._cell)
 
     def at(self, floor: Image | None) -> Image:
         width, height = self._cell
         image = np.zeros((self.size[1], self.size[0], 3), np.uint8)
         pictures = [self._cells.get(name) for name in self._order]
         if floor is not None:
-            pictures.append(fitted(floor, *self._border))
+            pictures.append(fitted(floor, *self._cell))
         for number, picture in enumerate(pictures):
             if picture is not None:
                 top, left = number // self._columns * height, number % self._columns * width
-                image[top : top + height - 2, left : left + width - 2] = picture
+                # Cut, not shrunk, for the line between cells: resizing every picture by a hair costs more than drawing it.
+                seen = picture[: height - _GAP, : width - _GAP]
+                image[top : top + height - _GAP, left : left + width - _GAP] = seen
         return image
 
 
@@ -201,6 +204,7 @@ class _Ticker:
         self._count = 0
         self._video = BrowserVideo(target / GRID, *grid.size, grid.fps)
         self._map = BrowserVideo(target / MAP_VIDEO, *_MAP_SIZE, grid.fps) if grid.floor else None
+        self._open = ExitStack()
         self.paths = [video.path for video in (self._video, self._map) if video]
 
     def up_to(self, now_s: float) -> None:
@@ -224,9 +228,8 @@ class _Ticker:
 
     def __enter__(self) -> _Ticker:
         for video in filter(None, (self._video, self._map)):
-            video.__enter__()
+            self._open.enter_context(video)
         return self
 
     def __exit__(self, *fault: object) -> None:
-        for video in filter(None, (self._video, self._map)):
-            video.__exit__(*fault)  # type: ignore[arg-type]
+        self._open.__exit__(*fault)  # type: ignore[arg-type]
