@@ -41,7 +41,12 @@ class BrowserVideo:
             self._file = av.open(str(self._part), "w", options={"movflags": "faststart"})
         except (OSError, av.FFmpegError) as error:
             raise ExportError(f"{path}: cannot be written: {error}") from error
-        options = {"crf": "23", "preset": "superfast", "tune": "zerolatency"}
+        options = {
+            "crf": "23",
+            "preset": "ultrafast",
+            "tune": "zerolatency",
+            "x264-params": "deblock=0,0",
+        }
         rate = Fraction(fps).limit_denominator(1001)
         self._stream = self._file.add_stream("libx264", rate=rate, options=options)
         self._stream.width, self._stream.height = self._size
