@@ -43,13 +43,21 @@ def _parser() -> argparse.ArgumentParser:
     stream.set_defaults(run=_stream)
     _reid_options(commands.add_parser("reid-set", help="re-identification crops, Market-1501 style"))
     _yolo_options(commands.add_parser("yolo-set", help="detection images and labels, YOLO style"))
-    _training_options(commands.add_parser("train-detector", help="train the sample detector from random weights"))
+    _training_options(
+        commands.add_parser("train-detector", help="train the sample detector from random weights")
+    )
     return parser
 
 
 def _training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", type=Path, help="such as configs/detector/synthetic.yaml")
-    parser.add_argument("--data", type=Path, required=True, help="folder that yolo-set wrote")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="folders that yolo-set wrote, as the recipe's head says",
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for detector.pt")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="CPU threads")
     parser.set_defaults(run=_train_detector)
@@ -123,7 +131,9 @@ def _stream(options: argparse.Namespace) -> None:
 def _reid_set(options: argparse.Namespace) -> None:
     from samples.reidset import ReidSetPlan, render_reid_set
 
-    plan = ReidSetPlan(options.seed, options.train, options.test, options.crops, options.cameras, options.kind)
+    plan = ReidSetPlan(
+        options.seed, options.train, options.test, options.crops, options.cameras, options.kind
+    )
     print(f"wrote {options.out}: {render_reid_set(plan, options.out, options.workers)}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,12 +35,13 @@ FIXED = {
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One pass of the training at one image size (longer side, px)."""
+    """One pass of the training at one image size (longer side, px), on the ``data``-th of the given sets."""
 
     image_size: int
     epochs: int
     batch: int
     lr0: float
+    data: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,24 +66,41 @@ class DetectorRecipe:
             raise ValueError(f"{path}: {fault}") from fault
 
 
-def train(recipe: DetectorRecipe, data: Path, out: Path, threads: int = 2) -> dict[str, float]:
+def train(recipe: DetectorRecipe, data: Sequence[Path], out: Path, threads: int = 2) -> dict[str, float]:
     """Train from random weights; write ``detector.pt`` (half precision) into ``out``.
 
     Args:
         recipe: architecture, width and rounds.
-        data: folder with ``data.yaml`` as `yolo-set` writes it.
+        data: folders with ``data.yaml`` as `yolo-set` writes it; rounds name them by their place.
         out: made if missing.
         threads: CPU threads of the training.
 
     Returns:
-        precision, recall, map50 and map50_95 on the set's validation images.
+        precision, recall, map50 and map50_95 on the first set's validation images.
+
+    Raises:
+        ValueError: a round wants a set that was not given.
     """
+    wanted = max(stage.data for stage in recipe.rounds) + 1
+    if len(data) < wanted:
+        raise ValueError(f"the recipe trains on {wanted} sets, {len(data)} given with --data")
     out.mkdir(parents=True, exist_ok=True)
-    weights = _fresh_weights(recipe, data, out)
+    weights = _fresh_weights(recipe, data[0], out)
     for number, stage in enumerate(recipe.rounds):
-        weights = _train_round(weights, stage, recipe.seed, data, out / f"round{number}", threads)
-    shutil.copyfile(weights, out / "detector.pt")
-    return _score(out / "detector.pt", recipe.rounds[-1].image_size, data)
+        weights = _train_round(weights, stage, recipe.seed, data[stage.data], out / f"round{number}", threads)
+    _publish(weights, out / "detector.pt")
+    return _score(out / "detector.pt", recipe.rounds[-1].image_size, data[0])
+
+
+def _publish(weights: Path, path: Path) -> None:
+    """Save without what the training left in the file: arguments, among them folder names, and its curves."""
+    from ultralytics import YOLO
+
+    model = YOLO(weights, task="detect")
+    model.model.args = {"task": "detect"}
+    model.model.pt_path = path.name
+    model.ckpt = {}
+    model.save(path)
 
 
 def _fresh_weights(recipe: DetectorRecipe, data: Path, out: Path) -> Path:
@@ -104,9 +122,7 @@ def _fresh_weights(recipe: DetectorRecipe, data: Path, out: Path) -> Path:
     return path
 
 
-def _train_round(
-    weights: Path, stage: Round, seed: int, data: Path, folder: Path, threads: int
-) -> Path:
+def _train_round(weights: Path, stage: Round, seed: int, data: Path, folder: Path, threads: int) -> Path:
     import torch
     from ultralytics import YOLO
 

@@ -160,6 +160,8 @@ def write_config(staged: Scenario, out: Path) -> None:
             "backend": "ultralytics",
             "weights": str(weights / "detector-synthetic.pt"),
             "classes": list(staged.classes),
+            # One vehicle may be called car here and truck there.
+            **({"class_groups": [list(staged.classes)]} if kind == "vehicles" else {}),
         },
         "embedder": {"backend": "torch", "weights": str(weights / EMBEDDERS[kind])},
         "output": {"folder": "out"},
