@@ -161,3 +161,14 @@ def read_back(path):
     from tracking.mot import read_mot
 
     return read_mot(path).boxes()
+
+
+def test_coarse_scores_differ_in_the_number_of_thresholds_only():
+    rng = np.random.default_rng(0)
+    result = Boxes(TRUTH.frame, TRUTH.id, TRUTH.xyxy + rng.normal(0, 2, TRUTH.xyxy.shape))
+    fine, coarse = (score_sequence(TRUTH, result, coarse=flag) for flag in (False, True))
+    picked = [1, 5, 9, 13, 17]  # 0.1, 0.3, ... of 0.05, 0.1, ...
+    np.testing.assert_allclose(coarse["HOTA"]["HOTA"], fine["HOTA"]["HOTA"][picked])
+    totals = [summarise(combine({"a": raw, "b": raw})) for raw in (fine, coarse)]
+    assert totals[0]["IDF1"] == totals[1]["IDF1"]
+    assert totals[1]["HOTA"] == pytest.approx(np.mean(fine["HOTA"]["HOTA"][picked]))
