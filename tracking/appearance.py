@@ -110,10 +110,18 @@ def set_distances(
     return result
 
 
+def _products(prototypes: FloatArray, first: IntArray, second: IntArray) -> FloatArray:
+    """``(M, P, P)``; many against one, which every decision online is, are one matrix product."""
+    if len(second) > 1 and (second == second[0]).all():
+        flat = prototypes[first].reshape(-1, prototypes.shape[2]) @ prototypes[second[0]].T
+        return np.asarray(flat.reshape(len(first), prototypes.shape[1], -1))
+    return np.asarray(np.matmul(prototypes[first], prototypes[second].transpose(0, 2, 1)))
+
+
 def _set_distance_block(
     prototypes: FloatArray, weight: FloatArray, first: IntArray, second: IntArray
 ) -> FloatArray:
-    distance = 1.0 - np.matmul(prototypes[first], prototypes[second].transpose(0, 2, 1))
+    distance = 1.0 - _products(prototypes, first, second)
     weight_a, weight_b = weight[first], weight[second]
     absent = (weight_a[:, :, None] == 0) | (weight_b[:, None, :] == 0)
     distance = np.where(absent, np.inf, np.clip(distance, 0.0, 2.0))

@@ -10,7 +10,7 @@ import numpy as np
 from tracking.camera_bias import CameraMeans
 from tracking.candidates import candidate_pairs
 from tracking.corrections import Corrections
-from tracking.evidence import Evidence, Witness
+from tracking.evidence import Evidence, Layout, Witness
 from tracking.gallery import Gallery
 from tracking.gates import GateLimits
 from tracking.links import explain
@@ -117,15 +117,15 @@ def associate(
     table = SketchTable.of([sketch_of(t, config.max_prototypes, class_group) for t in ordered])
     topology = topology or Topology()
     means = CameraMeans.of(table) if config.camera_bias else None
-    witness = Witness(table, topology, config.limits, limit, corrections, means)
+    layout = Layout.of(table.cameras, topology, config.max_gap_s, means)
+    witness = Witness(table, layout, config.limits, limit, corrections)
     longest_s = max([config.max_gap_s, *(link.max_s for link in topology.links)]) + config.clock_slack_s
     pairs = candidate_pairs(table, longest_s, config.max_ground_distance_m, config.neighbours, gallery)
     pairs = np.unique(np.concatenate([pairs, np.sort(witness.together, axis=1)]), axis=0)
     if rerank is not None and table.prototypes.size:
         evidence = witness.testify(pairs[:, 0], pairs[:, 1])
         neighbourly = Reordering(rerank(table.mean), evidence)
-        reorder = neighbourly.apply
-        witness = Witness(table, topology, config.limits, limit, corrections, means, reorder)
+        witness = Witness(table, layout, config.limits, limit, corrections, neighbourly.apply)
     evidence = witness.testify(pairs[:, 0], pairs[:, 1])
     label = _identities(len(table), evidence, witness, config)
     return _trajectories(table, label, evidence, witness)

@@ -31,6 +31,9 @@ class Corrections:
         if both:
             raise ValueError(f"links both accepted and rejected: {_names(both)}")
 
+    def __bool__(self) -> bool:
+        return bool(self.together or self.apart)
+
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Corrections:
         """Read ``{accept: [[a, b], ...], reject: [[a, b], ...], merge: [[a, b, c, ...], ...]}``.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +12,10 @@ from tracking.camera_bias import CameraMeans
 from tracking.corrections import Corrections, KeyPair
 from tracking.gates import GateLimits, Verdicts, check
 from tracking.sketch import SketchTable
-from tracking.topology import Topology
+from tracking.topology import Topology, Windows
 from tracking.types import BoolArray, FloatArray, IntArray, TrackletKey
 
-__all__ = ["Evidence", "Reorder", "Witness"]
+__all__ = ["Evidence", "Layout", "Reorder", "Witness"]
 
 Reorder = Callable[[FloatArray, IntArray, IntArray], FloatArray]
 
@@ -46,34 +46,54 @@ class Evidence:
     adjacent: BoolArray
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """What is known of pairs of cameras.
+
+    Attributes:
+        topology: as stated or learned.
+        windows: its travel windows, over the table's cameras.
+        bias: ``(C, C)`` float32 cosine distance that two cameras add; see ``CameraMeans``.
+    """
+
+    topology: Topology
+    windows: Windows
+    bias: FloatArray
+
+    @classmethod
+    def of(
+        cls, cameras: Sequence[str], topology: Topology, max_gap_s: float, means: CameraMeans | None = None
+    ) -> Layout:
+        """Lay out what holds for these cameras; without ``means`` no bias is taken off."""
+        none = np.zeros((len(cameras), len(cameras)), np.float32)
+        bias = none if means is None else means.bias(cameras)
+        return cls(topology, topology.windows(cameras, max_gap_s), bias)
+
+
 class Witness:
-    """Judges pairs of one table under one topology, one set of limits and a person's corrections.
+    """Judges pairs of one table under one layout of cameras, one set of limits and a person's corrections.
 
     Args:
-        means: what each camera's tracklets look like on average; None takes no bias off.
+        layout: over the table's cameras.
         reorder: changes distances ``(M,)`` of rows ``(M,)`` and ``(M,)``; None leaves them.
     """
 
     def __init__(
         self,
         table: SketchTable,
-        topology: Topology,
+        layout: Layout,
         limits: GateLimits,
         max_cosine_distance: float,
         corrections: Corrections | None = None,
-        means: CameraMeans | None = None,
         reorder: Reorder | None = None,
     ) -> None:
         self.table = table
-        self._topology = topology
-        self._windows = topology.windows(table.cameras, limits.max_gap_s)
+        self.max_cosine_distance = max_cosine_distance
+        self._layout = layout
         self._limits = limits
-        self._max_cosine_distance = max_cosine_distance
-        count = len(table.cameras)
-        self._bias = np.zeros((count, count), np.float32) if means is None else means.bias(table.cameras)
         self._reorder = reorder
-        rows = {sketch.key: row for row, sketch in enumerate(table.sketches)}
         corrections = corrections or Corrections()
+        rows = {sketch.key: row for row, sketch in enumerate(table.sketches)} if corrections else {}
         self.together = _row_pairs(corrections.together, rows)
         self._together_codes = self._codes(self.together)
         self._apart_codes = self._codes(_row_pairs(corrections.apart, rows))
@@ -81,14 +101,16 @@ class Witness:
     def testify(self, one: IntArray, other: IntArray) -> Evidence:
         """Everything known about the pairs ``(one[m], other[m])``, in either order."""
         first, second = self._in_time_order(one, other)
-        verdicts = check(self.table, first, second, self._topology, self._windows, self._limits)
+        verdicts = check(
+            self.table, first, second, self._layout.topology, self._layout.windows, self._limits
+        )
         demanded = self._listed(first, second, self._together_codes)
         forbidden = (verdicts.impossible & ~demanded) | self._listed(first, second, self._apart_codes)
         cosine = self._cosine(first, second, ~forbidden)
         weight = self._weigh(cosine, verdicts.ground_m)
         at = self.table.camera[first], self.table.camera[second]
-        bias = self._bias[at]
-        adjacent = (at[0] == at[1]) | self._windows.linked[at] | np.isfinite(verdicts.ground_m)
+        bias = self._layout.bias[at]
+        adjacent = (at[0] == at[1]) | self._layout.windows.linked[at] | np.isfinite(verdicts.ground_m)
         return Evidence(first, second, verdicts, cosine, bias, weight, forbidden, demanded, adjacent)
 
     def judge(self, one: IntArray, other: IntArray) -> tuple[FloatArray, BoolArray]:
@@ -107,13 +129,13 @@ class Witness:
             rows = np.flatnonzero(wanted)
             one, other = first[rows], second[rows]
             raw = set_distances(self.table.prototypes, self.table.weight, one, other)
-            known = np.clip(raw - self._bias[self.table.camera[one], self.table.camera[other]], 0.0, 2.0)
+            known = np.clip(raw - self._layout.bias[self.table.camera[one], self.table.camera[other]], 0.0, 2.0)
             cosine[rows] = known if self._reorder is None else self._reorder(known, one, other)
         return cosine
 
     def _weigh(self, cosine: FloatArray, ground_m: FloatArray) -> FloatArray:
         """Looks count from +1 (alike) over 0 (at the threshold) to -1; place from +1 to 0 (at the gate)."""
-        looks = np.clip(1.0 - cosine / self._max_cosine_distance, -1.0, 1.0)
+        looks = np.clip(1.0 - cosine / self.max_cosine_distance, -1.0, 1.0)
         place = 1.0 - ground_m / self._limits.max_ground_distance_m
         silent = np.isnan(looks) & np.isnan(place)
         return np.where(silent, np.nan, np.nan_to_num(looks) + np.nan_to_num(place)).astype(np.float32)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import heapq
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
@@ -12,16 +13,18 @@ import numpy as np
 from tracking.association import AssociationConfig
 from tracking.camera_bias import CameraMeans
 from tracking.corrections import Corrections
-from tracking.evidence import Evidence, Witness
+from tracking.evidence import Evidence, Layout, Witness
 from tracking.gallery import Gallery
 from tracking.links import describe, link_of
 from tracking.memory import Memory
 from tracking.sketch import Sketch, SketchTable, sketch_of
 from tracking.threshold import RunningThreshold
 from tracking.topology import Topology
-from tracking.types import IntArray, Link, Tracklet, TrackletKey, Trajectory
+from tracking.types import BoolArray, IntArray, Link, Tracklet, TrackletKey, Trajectory
 
 __all__ = ["Event", "Identities", "OnlineAssociator"]
+
+_MEASURED_EVERY = 32
 
 EventKind = Literal["new", "update", "end", "revision"]
 
@@ -149,12 +152,20 @@ class OnlineAssociator:
         self._topology = topology or Topology()
         self._class_group = class_group
         self._ids = identities or _Counter()
-        self._corrections = corrections
+        self._corrections = corrections or Corrections()
+        self._partners: dict[TrackletKey, set[TrackletKey]] = defaultdict(set)
+        for first, second in self._corrections.together:
+            self._partners[first].add(second)
+            self._partners[second].add(first)
         self._memory = Memory(gallery_factory() if gallery_factory else None, 4 * config.neighbours)
         self._means = CameraMeans()
         self._threshold = RunningThreshold(config.max_cosine_distance, config.max_prototypes)
         self._owner: dict[int, int] = {}
         self._identity: dict[int, _Identity] = {}
+        self._due: list[tuple[float, int]] = []
+        self._layout: Layout | None = None
+        self._laid_out_for = (0, 0)
+        self._finished = 0
         self._now_s = -np.inf
         longest = max([config.max_gap_s, *(link.max_s for link in self._topology.links)])
         self._lifetime_s = longest + config.clock_slack_s
@@ -162,10 +173,15 @@ class OnlineAssociator:
 
     def _recall(self) -> None:
         for gid, sketch in self._ids.recall():
-            identity = self._identity.setdefault(gid, _Identity(gid))
+            identity = self._identity[gid] if gid in self._identity else self._open(gid)
             row = self._memory.add(sketch)
             identity.rows.append(row)
             self._owner[row] = gid
+
+    def _open(self, gid: int) -> _Identity:
+        self._identity[gid] = identity = _Identity(gid)
+        heapq.heappush(self._due, (-np.inf, gid))
+        return identity
 
     def __len__(self) -> int:
         """Identities that may still grow."""
@@ -179,6 +195,7 @@ class OnlineAssociator:
     def set_site(self, camera_id: str, site: str) -> None:
         """A camera comes while the others run, or hangs elsewhere now."""
         self._topology = replace(self._topology, sites={**self._topology.sites, camera_id: site})
+        self._layout = None
 
     def forget(self, global_id: int) -> tuple[Event, ...]:
         """End an identity at once and keep nothing of how it looked; nothing happens where it is not open."""
@@ -200,6 +217,7 @@ class OnlineAssociator:
             events = self._decide(row, tracklet.is_final) if ready or tracklet.is_final else ()
         if tracklet.is_final:
             self._ids.remember(self._owner[row], sketch)
+            self._finished += 1
             self._means.observe(sketch)
             self._threshold.observe(tracklet, sketch)
         return events
@@ -208,13 +226,20 @@ class OnlineAssociator:
         """No tracklet that began before ``watermark_s`` is to come: end what nobody can return to."""
         self._now_s = max(self._now_s, watermark_s)
         self._memory.fade(watermark_s)
-        return self._end(
-            [
-                gid
-                for gid, one in self._identity.items()
-                if self._last_seen(one) + self._lifetime_s < watermark_s
-            ]
-        )
+        return self._end(self._overdue(watermark_s))
+
+    def _overdue(self, watermark_s: float) -> list[int]:
+        """Identities nobody can return to. Each waits in a heap under a time before which it cannot be one of them."""
+        gone = []
+        while self._due and self._due[0][0] < watermark_s:
+            gid = heapq.heappop(self._due)[1]
+            if gid in self._identity:
+                due_s = self._last_seen(self._identity[gid]) + self._lifetime_s
+                if due_s < watermark_s:
+                    gone.append(gid)
+                else:  # whoever is still in view stays for its lifetime from now at least
+                    heapq.heappush(self._due, (min(due_s, watermark_s + self._lifetime_s), gid))
+        return gone
 
     def finish(self) -> tuple[Event, ...]:
         """Nothing more comes in this run: hand out every identity. The store keeps them open for the next run."""
@@ -224,8 +249,8 @@ class OnlineAssociator:
             if one.starts
         )
         self._identity.clear()
-        for row in list(self._owner):
-            self._forget(row)
+        self._due.clear()
+        self._forget(list(self._owner))
         return events
 
     # -- deciding ---------------------------------------------------------------------------------------
@@ -237,7 +262,7 @@ class OnlineAssociator:
             self._join(row, rivals[0])
             return (self._event("update", rivals[0].global_id, [row]), *self._unite(rivals, row))
         gid = self._ids.allocate()
-        self._identity[gid] = _Identity(gid)
+        self._open(gid)
         self._enter(row, gid)
         return (self._event("new", gid, [row]),)
 
@@ -275,7 +300,7 @@ class OnlineAssociator:
     def _alike(self, first: int, second: int) -> bool:
         """The members of two identities speak for one, and none forbids it."""
         mine, theirs = self._identity[first].rows, self._identity[second].rows
-        table = SketchTable.of([self._memory[row] for row in (*mine, *theirs)])
+        table = self._memory.table([*mine, *theirs])
         one = np.repeat(np.arange(len(mine)), len(theirs))
         other = np.tile(np.arange(len(mine), len(table)), len(mine))
         weight, forbidden = self._witness(table).judge(one, other)
@@ -284,23 +309,42 @@ class OnlineAssociator:
 
     def _rivals(self, row: int) -> list[_Rival]:
         """Identities the tracklet could belong to, best first, its own among them."""
-        owners = {self._owner[other] for other in self._memory.near(row) if other in self._owner}
-        owners |= {self._owner[row]} if row in self._owner else set()
-        members = [
-            (gid, other) for gid in sorted(owners) for other in self._identity[gid].rows if other != row
-        ]
+        owners = self._hopeful(row) | ({self._owner[row]} if row in self._owner else set())
+        members = [(gid, other) for gid in sorted(owners) for other in self._identity[gid].rows if other != row]
         if not members:
             return []
-        table = SketchTable.of([self._memory[other] for _, other in members] + [self._memory[row]])
-        evidence = self._witness(table).testify(np.arange(len(members)), np.full(len(members), len(members)))
+        table, evidence = self._against([other for _, other in members], row)
         owner = np.array([gid for gid, _ in members])
         rivals = [_rival(gid, np.flatnonzero(owner == gid), table, evidence) for gid in sorted(owners)]
         return sorted((r for r in rivals if r is not None), key=lambda r: (-r.weight, r.global_id))
 
+    def _hopeful(self, row: int) -> set[int]:
+        """Identities of which a member that is near, or that a person named, may be linked to the tracklet."""
+        named = {self._memory.row_of(key) for key in self._partners.get(self._memory[row].key, ())}
+        near = sorted(other for other in self._memory.near(row) | named if other in self._owner)
+        if not near:
+            return set()
+        _, evidence = self._against(near, row)
+        return {self._owner[near[at]] for at in np.flatnonzero(_usable(evidence))}
+
+    def _against(self, others: Sequence[int], row: int) -> tuple[SketchTable, Evidence]:
+        """What speaks for and against each of the others being the tracklet, and the table they are rows of."""
+        table = self._memory.table([*others, row])
+        last = np.full(len(others), len(others))
+        return table, self._witness(table).testify(np.arange(len(others)), last)
+
     def _witness(self, table: SketchTable) -> Witness:
-        limits, max_distance = self._config.limits, self._threshold.value
-        means = self._means if self._config.camera_bias else None
-        return Witness(table, self._topology, limits, max_distance, self._corrections, means)
+        return Witness(table, self._layout_now(), self._config.limits, self._threshold.value, self._corrections)
+
+    def _layout_now(self) -> Layout:
+        """Of the cameras met so far; what they add to distances is measured anew every few tracklets."""
+        wanted = (len(self._memory.cameras), self._finished // _MEASURED_EVERY)
+        if self._layout is None or self._laid_out_for != wanted:
+            means = self._means if self._config.camera_bias else None
+            cameras = self._memory.cameras
+            self._layout = Layout.of(cameras, self._topology, self._config.max_gap_s, means)
+            self._laid_out_for = wanted
+        return self._layout
 
     # -- keeping ----------------------------------------------------------------------------------------
 
@@ -342,13 +386,15 @@ class OnlineAssociator:
         spare = len(identity.rows) - self._config.max_members
         if spare > 0:
             ended = [row for row in identity.rows if not self._memory.is_unfinished(row)]
-            for row in sorted(ended, key=lambda row: self._memory[row].end_s)[:spare]:
+            gone = sorted(ended, key=lambda row: self._memory[row].end_s)[:spare]
+            for row in gone:
                 identity.rows.remove(row)
-                self._forget(row)
+            self._forget(gone)
 
-    def _forget(self, row: int) -> None:
-        self._owner.pop(row, None)
-        self._memory.forget(row)
+    def _forget(self, rows: Sequence[int]) -> None:
+        for row in rows:
+            self._owner.pop(row, None)
+        self._memory.forget(rows)
 
     def _last_seen(self, identity: _Identity) -> float:
         if any(self._memory.is_unfinished(row) for row in identity.rows):
@@ -356,15 +402,15 @@ class OnlineAssociator:
         return max(self._memory[row].end_s for row in identity.rows)
 
     def _end(self, gone: Sequence[int]) -> tuple[Event, ...]:
-        events = []
+        events, rows = [], []
         for gid in sorted(gone):
             identity = self._identity.pop(gid)
             if identity.starts:
                 trajectory = identity.trajectory()
                 events.append(Event("end", self._now_s, gid, trajectory, trajectory.tracklets))
-            for row in identity.rows:
-                self._forget(row)
+            rows += identity.rows
             self._ids.forget(gid)
+        self._forget(rows)
         return tuple(events)
 
     # -- telling ----------------------------------------------------------------------------------------
@@ -384,13 +430,18 @@ def _rival(gid: int, at: IntArray, table: SketchTable, evidence: Evidence) -> _R
     """The identity whose members are the pairs ``at``, or None if the tracklet cannot join it."""
     if not len(at) or evidence.forbidden[at].any():
         return None
-    weight = np.where(evidence.demanded[at], np.inf, evidence.weight[at])
-    usable = (evidence.verdicts.linkable[at] | evidence.demanded[at]) & (weight > 0)
+    weight, usable = np.where(evidence.demanded[at], np.inf, evidence.weight[at]), _usable(evidence)[at]
     known = weight[~np.isnan(weight)]
     if not usable.any() or not known.mean() > 0:
         return None
     best = at[np.flatnonzero(usable)[np.argmax(weight[usable])]]
     return _Rival(gid, float(known.mean()), link_of(table, evidence, int(best), None))
+
+
+def _usable(evidence: Evidence) -> BoolArray:
+    """Pairs that may be linked directly."""
+    alike = evidence.verdicts.linkable & ~evidence.forbidden & (evidence.weight > 0)
+    return np.asarray(evidence.demanded | alike)
 
 
 def _clear(rivals: Sequence[_Rival], margin: float) -> bool:

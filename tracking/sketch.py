@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from tracking.appearance import Appearance, appearance_of
 from tracking.types import FloatArray, IntArray, SecondsArray, Tracklet, TrackletKey
 
-__all__ = ["Sketch", "SketchTable", "sketch_of"]
+__all__ = ["Shelf", "Sketch", "SketchTable", "sketch_of"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,13 +65,18 @@ def sketch_of(tracklet: Tracklet, max_prototypes: int, class_group: IntArray | N
     )
 
 
+_COLUMNS = (
+    "camera", "group", "start_s", "end_s", "prototypes", "weight", "mean", "foot_px", "height_px", "on_ground", "ground_ends"
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SketchTable:
     """Sketches as parallel arrays, in the order given.
 
     Attributes:
         sketches: the rows.
-        cameras: names, sorted; ``camera`` indexes them.
+        cameras: names; ``camera`` indexes them.
         camera, group: ``(N,)`` int64.
         start_s, end_s: ``(N,)`` float64.
         prototypes: ``(N, P, D)`` float32, zero padded; weight: ``(N, P)``; mean: ``(N, D)`` float32.
@@ -122,11 +128,78 @@ class SketchTable:
         )
 
 
+class Shelf:
+    """Sketches that come and go, kept as columns, so that a table of any of them is cut out and not built anew.
+
+    Room grows with how many are kept at once; what one gives up the next takes.
+    """
+
+    def __init__(self) -> None:
+        self._at: dict[int, int] = {}
+        self._free: list[int] = []
+        self._sketches: list[Sketch] = []
+        self._cameras: dict[str, int] = {}
+        self._columns: dict[str, npt.NDArray[Any]] = {}
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Of every sketch ever kept, in the order in which they came; tables index them so."""
+        return tuple(self._cameras)
+
+    def __len__(self) -> int:
+        return len(self._at)
+
+    def __getitem__(self, row: int) -> Sketch:
+        return self._sketches[self._at[row]]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._at)
+
+    def put(self, row: int, sketch: Sketch) -> None:
+        """Keep a sketch under a number, in place of what was there.
+
+        Raises:
+            ValueError: its embeddings are of another length than the others'.
+        """
+        one = SketchTable.of([sketch])
+        if "mean" in self._columns:
+            _one_length({len(sketch.appearance.mean), self._columns["mean"].shape[1]} - {0})
+        columns = {name: getattr(one, name) for name in _COLUMNS}
+        columns["camera"][0] = self._cameras.setdefault(sketch.key.camera_id, len(self._cameras))
+        if row not in self._at:
+            self._at[row] = self._free.pop() if self._free else len(self._sketches)
+        at = self._at[row]
+        self._sketches[at : at + 1] = [sketch]
+        for name, values in columns.items():
+            self._make_room(name, values)
+            here = self._columns[name][at : at + 1]
+            here[...] = 0
+            here[tuple(map(slice, values.shape))] = values
+
+    def _make_room(self, name: str, values: npt.NDArray[Any]) -> None:
+        """Enough rows, and wide enough for ``values``: nothing embedded yet, or fewer prototypes, is narrower."""
+        old = self._columns.get(name, values[:0])
+        wider = tuple(np.maximum(old.shape[1:], values.shape[1:]))
+        if len(old) < len(self._sketches) or wider != old.shape[1:]:
+            rows = max(len(old), 2 * len(self._sketches))
+            grown = np.zeros((rows, *wider), old.dtype)
+            grown[tuple(map(slice, old.shape))] = old
+            self._columns[name] = grown
+
+    def drop(self, row: int) -> Sketch:
+        at = self._at.pop(row)
+        self._free.append(at)
+        return self._sketches[at]
+
+    def table(self, rows: Sequence[int]) -> SketchTable:
+        """In the order given."""
+        at = [self._at[row] for row in rows]
+        columns = {name: column[at] for name, column in self._columns.items()}
+        return SketchTable(tuple(self._sketches[one] for one in at), self.cameras, **columns)
+
+
 def _stack_appearances(appearances: Sequence[Appearance]) -> tuple[FloatArray, FloatArray, FloatArray]:
-    widths = {len(a.mean) for a in appearances if a.crops}
-    if len(widths) > 1:
-        raise ValueError(f"embeddings of one run must have one length, got {sorted(widths)}")
-    dimensions = widths.pop() if widths else 0
+    dimensions = _one_length({len(a.mean) for a in appearances if a.crops})
     most = max((len(a.weight) for a in appearances), default=0)
     prototypes = np.zeros((len(appearances), most, dimensions), np.float32)
     weight = np.zeros((len(appearances), most), np.float32)
@@ -137,3 +210,9 @@ def _stack_appearances(appearances: Sequence[Appearance]) -> tuple[FloatArray, F
             prototypes[row, :count], weight[row, :count] = appearance.prototypes, appearance.weight
             mean[row] = appearance.mean
     return prototypes, weight, mean
+
+
+def _one_length(lengths: set[int]) -> int:
+    if len(lengths) > 1:
+        raise ValueError(f"embeddings of one run must have one length, got {sorted(lengths)}")
+    return next(iter(lengths), 0)
