@@ -107,8 +107,10 @@ def association_pairs(
     offset = np.abs(theirs - ours)
     cost = 1.0 - confidence[detection] * _overlap(ours, theirs, offset, weights.buffer)
     larger = np.maximum(ours[2:], theirs[2:])
-    cost += weights.size * (offset[2:] / larger).sum(axis=0)
-    squared = (np.square(offset) / _rows(variance, track)).sum(axis=0)
+    unlike = offset[2:] / larger
+    cost += weights.size * (unlike[0] + unlike[1])
+    each = offset * offset / _rows(variance, track)
+    squared = each[0] + each[1] + each[2] + each[3]
     cost += (0.5 * weights.motion / _CHI2_95) * np.minimum(squared, 2.0 * _CHI2_95)
     if weights.direction:
         step = theirs[:2] - _rows(seen, track)

@@ -176,13 +176,13 @@ class CameraTracker:
         return self._end(np.ones(len(self._tracks), np.bool_))
 
     def _check(self, frame: FrameRef, detections: Detections, embeddings: FloatArray | None) -> None:
-        here = f"camera {self.camera_id!r}, frame {frame.frame_index}"
         if frame.camera_id != self.camera_id:
             raise ValueError(f"tracker of camera {self.camera_id!r} was given a frame of {frame.camera_id!r}")
+        here = f"camera {self.camera_id!r}, frame {frame.frame_index}"
         if not self._now_s < frame.timestamp_s < math.inf:
             raise ValueError(f"{here}: {frame.timestamp_s} s is not after {self._now_s} s")
-        finite = np.isfinite(detections.xyxy).all(axis=1) & np.isfinite(detections.confidence)
-        if not finite.all():
+        if not math.isfinite(detections.xyxy.sum(dtype=np.float64) + detections.confidence.sum()):
+            finite = np.isfinite(detections.xyxy).all(axis=1) & np.isfinite(detections.confidence)
             raise ValueError(f"{here}: detection {np.argmin(finite)} is not finite")
         if embeddings is not None and (embeddings.ndim != 2 or len(embeddings) != len(detections)):
             raise ValueError(f"{here}: embeddings: expected ({len(detections)}, D), got {embeddings.shape}")
@@ -217,7 +217,7 @@ class CameraTracker:
 
         def take(left: BoolArray, right: BoolArray, limit: float, pairs: Pairs | None = fit) -> None:
             left, right = left & free, right & open_
-            if limit <= 0.0 or not (left.any() and right.any()):
+            if limit <= 0.0 or not (np.count_nonzero(left) and np.count_nonzero(right)):
                 return
             pairs = pairs or self._recoveries(left, right, seen)
             there = (left[pairs.track] & right[pairs.detection]).nonzero()[0]
@@ -262,7 +262,7 @@ class CameraTracker:
         """Without pairs whose classes share no identity."""
         ours, theirs = self._group(self._tracks.class_id), self._group(seen.class_id)
         same = ours[pairs.track] == theirs[pairs.detection]
-        return pairs if same.all() else pairs[same]
+        return pairs if np.count_nonzero(same) == len(same) else pairs[same]
 
     def _group(self, class_id: IntArray) -> IntArray:
         return class_id if self._groups is None else self._groups[class_id]
@@ -272,7 +272,7 @@ class CameraTracker:
         tracks, config = self._tracks, self.config
         center, confidence = seen.center[matched], seen.confidence[matched]
         variance = kalman.measurement_variance(center, config.noise, confidence)
-        corrected = kalman.correct(tracks.filters[:, rows], center, variance)
+        corrected = kalman.correct(tracks.filters.take(rows, axis=1), center, variance)
         tracks.filters[:, rows] = corrected
         tracks.observe(rows, center, self._now_s, config.cost.direction_memory_s)
         tracks.evidence[rows] += _evidence(confidence)
@@ -293,7 +293,7 @@ class CameraTracker:
         return np.asarray(self._now_s - tracks.seen_s > patience)
 
     def _end(self, rows: BoolArray) -> tuple[int, ...]:
-        if not rows.any():
+        if not np.count_nonzero(rows):
             return ()
         ended = tuple(self._tracks.local_id[rows].tolist())
         self._tracks.keep(~rows)
