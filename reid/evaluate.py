@@ -96,7 +96,7 @@ def evaluate(
     if output is not None:
         folder = Path(output)
         folder.mkdir(parents=True, exist_ok=True)
-        draw_histogram(PairDistances.of(distance, *labels), threshold, folder / "distances.png")
+        draw_histogram(PairDistances.of(distance, labels), threshold, folder / "distances.png")
         _draw_ranks(distance, query, gallery, folder / "rank_list.png", blur)
         (folder / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n")
     return report

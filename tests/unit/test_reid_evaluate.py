@@ -13,7 +13,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from reid import Embedder, TransReID, TransReIDConfig, save_checkpoint
+from reid import Embedder, TransReID, TransReIDConfig, save_checkpoint, threshold
 from reid.cli import app, main
 from reid.data.datasets import load_dataset
 from reid.evaluate import evaluate, side_table
@@ -93,10 +93,31 @@ def test_thresholds_of_separated_and_of_mixed_distances() -> None:
     assert found.stricter["0.01"] == pytest.approx(0.6 - 2.326 * 0.1, abs=0.01)
 
 
+def test_blocks_of_queries_give_the_numbers_of_all_pairs_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(5)
+    ids, cameras = [draw.integers(0, 12, count) for count in (60, 90)], [draw.integers(0, 3, c) for c in (60, 90)]
+    alike = ids[0][:, None] == ids[1]
+    # Rounded, so that many pairs have the very same distance.
+    distance = np.where(alike, draw.normal(0.4, 0.1, alike.shape), draw.normal(0.6, 0.1, alike.shape)).round(2)
+    distance = distance.astype(np.float32)
+    whole = suggest_threshold(distance, *ids, *cameras)
+    monkeypatch.setattr(threshold, "BLOCK_PAIRS", 200)
+    assert suggest_threshold(distance, *ids, *cameras) == whole
+    across = cameras[0][:, None] != cameras[1]
+    same, different = (np.sort(distance[across & kind]) for kind in (alike, ~alike))
+    assert (whole.same_pairs, whole.different_pairs) == (len(same), len(different))
+    values = np.unique(np.concatenate([same, different]))
+    errors = [np.mean(same > value) + np.mean(different <= value) for value in values]
+    best = int(np.argmin(errors))
+    assert whole.max_cosine_distance == pytest.approx((values[best] + values[best + 1]) / 2, rel=1e-6)
+    for rate, value in whole.stricter.items():
+        assert value == pytest.approx(np.quantile(different, float(rate)), rel=1e-6)
+
+
 def test_pairs_of_one_camera_say_nothing_about_links() -> None:
     one, two = np.array([1, 2]), np.array([0, 0])
     with pytest.raises(ValueError, match="across two cameras, got 0 and 0"):
-        PairDistances.of(np.zeros((2, 2)), one, one, two, two)
+        PairDistances.of(np.zeros((2, 2)), [one, one, two, two])
 
 
 def test_rank_lists_pass_over_the_own_camera_and_frame_right_and_wrong(tmp_path: Path) -> None:
