@@ -61,7 +61,7 @@ class FloorMap:
 
     def at(self, time_s: float, clock: str) -> Image:
         """The map at one moment: who is there, and where they have been."""
-        image = self._paper.copy()
+        image: Image = self._paper.copy()
         for path in self.paths:
             rows = slice(*np.searchsorted(path.time_s, [time_s - _TRAIL_S, time_s + 1e-6]).tolist())
             times, ground = path.time_s[rows], path.ground[rows]
@@ -74,7 +74,7 @@ class FloorMap:
 
     def whole(self) -> Image:
         """Every way at once, named where it ends."""
-        image = self._paper.copy()
+        image: Image = self._paper.copy()
         ways = [(path, self.pixels(path.ground)) for path in self.paths]
         for path, points in ways:
             corners = np.round(points).astype(np.int32)

@@ -127,7 +127,9 @@ def _load(weights: Path) -> Any:
 
     LOGGER.setLevel(logging.ERROR)
     for key in ("sync", "openvino_msg"):
-        dict.__setitem__(SETTINGS, key, False)  # for this process; the user's own settings file stays as it is
+        dict.__setitem__(
+            SETTINGS, key, False
+        )  # for this process; the user's own settings file stays as it is
     if weights.suffix == ".pt" and not getattr(tasks, "SAFE_LOAD", False):
         raise ModelError(
             f"{weights}: this ultralytics cannot open .pt safely: upgrade it, or export the weights to ONNX"
@@ -156,8 +158,12 @@ def _openvino_predictor(model: Any, network: Path) -> Any:
     compute = OpenVinoNetwork(network)
 
     class OpenVinoPredictor(DetectionPredictor):  # type: ignore[misc]  # ultralytics is untyped
+        def preprocess(self, im: Any) -> Any:
+            """Cut as ever, but still bytes, in the shape (N, 3, H, W) that the boxes are scaled by later."""
+            return torch.from_numpy(np.stack(self.pre_transform(im))).permute(0, 3, 1, 2)
+
         def inference(self, im: Any, *args: Any, **kwargs: Any) -> Any:
-            return torch.from_numpy(compute(im.numpy()))
+            return torch.from_numpy(compute(im.permute(0, 2, 3, 1).numpy()))
 
     return OpenVinoPredictor
 
