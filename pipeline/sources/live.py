@@ -37,7 +37,7 @@ class LiveSource:
 
     Attributes:
         share: of the wanted frames that is used, in (0, 1]; lowered from outside where the machine is too slow.
-        frames_shed: frames not used because of that.
+        frames_shed: frames not used because of that, or not even decoded because the machine had fallen behind.
     """
 
     def __init__(self, camera: CameraConfig) -> None:
@@ -99,7 +99,9 @@ class LiveSource:
         self._stream = stream = Stream(self._camera.source, self._camera.live, self._closed)
         self._codec, self._opened_s = stream.codec, time.monotonic()
         try:
+            passed = 0
             for picture in stream.pictures():
+                passed = self._passed_over(stream, passed)
                 frame = self._frame(picture)
                 if frame is not None:
                     yield frame
@@ -139,6 +141,13 @@ class LiveSource:
         image = self._sized(self._pictures.of(picture.frame))
         self._look(image)
         return Frame(FrameRef(self.camera_id, self._frame_index, time_s), image)
+
+    def _passed_over(self, stream: Stream, before: int) -> int:
+        """Count what the stream passed over since it was ``before``."""
+        passed = stream.frames_passed
+        self._frame_index += passed - before
+        self.frames_shed += passed - before
+        return passed
 
     def _arrived(self) -> None:
         self._frame_index += 1

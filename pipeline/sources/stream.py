@@ -16,6 +16,7 @@ from typing import Any
 import av
 
 from pipeline.config import LiveConfig
+from pipeline.sources.catch_up import CatchUp
 from pipeline.sources.site_clock import SITE_CLOCK
 
 BACKLOG_S = 1.0
@@ -53,6 +54,7 @@ class Stream:
 
     Attributes:
         frames_skipped: packets and pictures that could not be decoded.
+        frames_passed: pictures not decoded because the reader had fallen behind.
 
     Raises:
         av.FFmpegError, OSError: it cannot be opened.
@@ -73,12 +75,17 @@ class Stream:
         self._video.codec_context.thread_count = 1  # many cameras share the cores; more threads add latency
         self._is_paced = "hls" in self._container.format.name
         self._first: tuple[float, float] | None = None
+        self._catch_up = CatchUp()
         self._whole = time.monotonic()
 
     @property
     def codec(self) -> str:
         """FFmpeg's name of the codec."""
         return str(self._video.codec_context.name)
+
+    @property
+    def frames_passed(self) -> int:
+        return self._catch_up.passed
 
     def pictures(self) -> Iterator[Picture]:
         """Pictures until the stream ends or is closed.
@@ -94,6 +101,9 @@ class Stream:
             is_backlog = is_backlog and waited_s < READY_S and now - opened < BACKLOG_S
             if packet.pts is not None and (camera_s := _producer_time_s(packet)) is not None:
                 camera_times[packet.pts] = camera_s
+            if self._is_passed_over(packet, now):
+                last = now
+                continue
             for frame in self._decoded(packet):
                 if frame.pts is None:
                     continue  # before a stream's first time stamp
@@ -114,6 +124,12 @@ class Stream:
             if packet is None or self._closed.is_set():
                 return
             yield packet, time.monotonic() - began
+
+    def _is_passed_over(self, packet: Any, now: float) -> bool:
+        if self._is_paced or packet.pts is None:
+            return False
+        media_s = float(packet.pts * packet.time_base)
+        return self._catch_up.passes_over(media_s, now, is_key=packet.is_keyframe)
 
     def _decoded(self, packet: Any) -> list[Any]:
         try:

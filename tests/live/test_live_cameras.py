@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.config import LiveConfig
+from pipeline.config import CameraConfig, LiveConfig
+from pipeline.sources.live import LiveSource
+from pipeline.sources.site_clock import SITE_CLOCK
 from pipeline.sources.stream import Stream
 from tests.live.conftest import Watcher
 from tests.live.servers import RtspServer, faketime, free_port, taken_at
@@ -129,6 +131,21 @@ def test_opening_a_stream_waits_for_little_more_than_its_first_packet(serve: Ser
         waiting.append(sum(1 for _ in takewhile(lambda one: one.is_backlog, stream.pictures())))
         stream.close()
     assert min(waiting) <= 1, "probing keeps the first picture waiting, ten a second"
+
+
+@pytest.mark.slow
+def test_a_reader_that_is_too_slow_does_not_fall_behind_for_good(serve: Serve):
+    source = LiveSource(CameraConfig(id="a", source=serve(MOUNT).url("a")))
+    began, lags = time.monotonic(), []
+    for frame in source:
+        lags.append(SITE_CLOCK.now_s() - frame.ref.timestamp_s)
+        time.sleep(0.3)
+        if time.monotonic() - began > 15:
+            break
+    health = source.health()
+    source.close()
+    assert max(lags) < 4, "a third of the frames for fifteen seconds would make ten"
+    assert health.frames_dropped > 20
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ import pytest
 from pipeline.load import LoadControl
 from pipeline.secrets import masked
 from pipeline.sources.backoff import Backoff
+from pipeline.sources.catch_up import CatchUp
 from pipeline.sources.health import RateMeter
 from pipeline.sources.stream import Stream
 from pipeline.sources.watchdog import PictureWatchdog
@@ -191,3 +192,31 @@ def test_damaged_pictures_are_shown_only_where_there_are_no_others(monkeypatch: 
         now[0] = 100.0 + second
         fits.append(stream._is_fit(Decoded(is_corrupt=second not in (1, 6))))
     assert fits == [False, True, False, False, True, True, True, False]
+
+
+def passed_over(delays_s: list[float], drift: float = 0.0, group: int = 20) -> list[bool]:
+    """Which packets of a stream of ten a second are passed over, that come so late, every ``group``-th a key frame."""
+    catch_up = CatchUp()
+    return [
+        catch_up.passes_over(index / 10, index / 10 * (1 + drift) + delay_s, is_key=index % group == 0)
+        for index, delay_s in enumerate(delays_s)
+    ]
+
+
+def test_who_falls_behind_passes_over_what_has_waited_up_to_a_key_frame():
+    told = passed_over([0.1] * 20 + [2.5 - 0.08 * step for step in range(30)] + [0.1] * 40)
+    assert told.index(True) == 20
+    assert told.index(False, 20) == 60, "level again after 43, but decoding begins with a key frame"
+    assert not any(told[60:])
+
+
+def test_a_little_late_and_a_slow_clock_are_not_behind():
+    assert not any(passed_over([0.1, 1.5, 0.3, 1.9] * 100))
+    assert not any(passed_over([0.1] * 500_000, drift=1e-4))
+
+
+def test_a_stream_that_is_late_itself_is_taken_as_it_is_after_a_while():
+    told = passed_over([0.1] * 100 + [30.0] * 200)
+    assert sum(told) == pytest.approx(50, abs=2)
+    assert not any(told[160:])
+    assert not any(passed_over([0.1] * 100 + [30.0] * 200, group=10**9)[160:]), "nor without key frames"
