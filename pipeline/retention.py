@@ -63,6 +63,7 @@ def erase_identity(global_id: int, folder: Path, store: IdentityStore | None) ->
     now = successor or own or global_id
     if now != own:
         keys |= _tracklets(now, folder)[1]
+    keys = {key.whole for key in keys}  # crops are saved under it; of a tracklet that was split all go
     members = 0 if store is None or successor is None else store.erase(successor)
     crops = sum(_blank(path, lambda record, camera: TrackletKey(camera, record["tracklet"]) in keys)
                 for path in _saved(folder))  # fmt: skip

@@ -15,6 +15,8 @@ from pipeline.export.recovery import DOCUMENT
 from pipeline.stages.embedding_files import TrackletCrop, model_folder, read_tracklet_crops
 from tracking.types import IntArray, Tracklet, TrackletKey, class_groups_table
 
+_ROUNDING_S = 1e-3
+
 
 @dataclass(frozen=True, slots=True)
 class StoredRun:
@@ -46,7 +48,7 @@ def read_stored_run(folder: Path) -> StoredRun:
     record = read_run(path)
     crops = _crops(folder, record.camera_ids())
     tracklets = [
-        _with_crops(tracklet, crops.get(tracklet.key, []))
+        _with_crops(tracklet, crops.get(tracklet.key.whole, []))
         for stored in record.trajectories
         for tracklet in stored.tracklets
     ]
@@ -71,7 +73,9 @@ def _all_crops(folder: Path, camera_ids: tuple[str, ...]) -> Iterator[tuple[Trac
 
 
 def _with_crops(tracklet: Tracklet, crops: list[TrackletCrop]) -> Tracklet:
-    crops = sorted(crops, key=lambda crop: crop.time_s)
+    first_s, last_s = tracklet.start_s - _ROUNDING_S, tracklet.end_s + _ROUNDING_S
+    its = [crop for crop in crops if first_s <= crop.time_s <= last_s]  # others are of another piece
+    crops = sorted(its, key=lambda crop: crop.time_s)
     embeddings = np.stack([crop.embedding for crop in crops]) if crops else np.zeros((0, 0), np.float32)
     return replace(
         tracklet,

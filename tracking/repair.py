@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from tracking.assignment import assign
 from tracking.boxes import center_size
-from tracking.types import FloatArray, TrackedFrame, Tracklet, TrackletKey
+from tracking.types import PIECE, FloatArray, TrackedFrame, Tracklet, TrackletKey
 
 __all__ = ["RepairConfig", "collect", "interpolate", "repair", "split", "stitch"]
 
@@ -28,21 +28,29 @@ class RepairConfig:
 
     Attributes:
         max_gap_s: gaps up to it are filled with straight lines, marked as interpolated.
+        min_fill_confidence: mean confidence from which on a tracklet is believed to have been there where that is
+            not sure: in gaps, and before it was confirmed.
         max_stitch_gap_s: a tracklet may continue one that ended at most this long before.
         max_stitch_distance: how far the continuation may lie from where motion leads, in box heights.
-        min_split_distance: cosine distance between the mean embeddings before and after a moment from which
-            on the tracklet is held to have changed its object.
+        min_split_distance: cosine distance that every crop before a moment has from every crop after it, for the
+            tracklet to be held to have changed its object.
+        min_split_contrast: how many times farther that is than any crop is from the next like it on its side, so
+            that somebody who turns round step by step is not cut.
         min_split_crops: embeddings needed on each side of a split.
+        min_split_doubt: how easily another could have taken over at the moment, see ``split``.
     """
 
     max_gap_s: float = 1.0
+    min_fill_confidence: float = 0.9
     max_stitch_gap_s: float = 1.0
     max_stitch_distance: float = 0.5
-    min_split_distance: float = 0.5
-    min_split_crops: int = 4
+    min_split_distance: float = 0.01
+    min_split_contrast: float = 2.0
+    min_split_crops: int = 3
+    min_split_doubt: float = 0.1
 
     def __post_init__(self) -> None:
-        for name in ("max_gap_s", "max_stitch_gap_s", "max_stitch_distance", "min_split_distance"):
+        for name in self.__slots__:
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
                 raise ValueError(f"RepairConfig.{name}: expected 0 or more, got {getattr(self, name)}")
         if self.min_split_crops < 1:
@@ -50,7 +58,7 @@ class RepairConfig:
 
 
 def repair(tracklets: Sequence[Tracklet], config: RepairConfig | None = None) -> list[Tracklet]:
-    """Split, stitch and fill one camera's tracklets; pieces that are split off get ids never used before.
+    """Split, stitch and fill one camera's tracklets; for the names of pieces see ``TrackletKey.whole``.
 
     Raises:
         ValueError: the tracklets are of more than one camera.
@@ -59,15 +67,19 @@ def repair(tracklets: Sequence[Tracklet], config: RepairConfig | None = None) ->
     cameras = {tracklet.camera_id for tracklet in tracklets}
     if len(cameras) > 1:
         raise ValueError(f"repair: expected tracklets of one camera, got {', '.join(sorted(cameras))}")
-    new_ids = count(1 + max((t.key.local_id for t in tracklets), default=0))
-    pieces = [piece for tracklet in tracklets for piece in split(tracklet, config, new_ids)]
-    return [interpolate(tracklet, config.max_gap_s) for tracklet in stitch(pieces, config)]
+    pieces = [piece for tracklet in tracklets for piece in split(tracklet, config)]
+    return [
+        interpolate(t, config.max_gap_s) if t.confidence.mean() >= config.min_fill_confidence else t
+        for t in stitch(pieces, config)
+    ]
 
 
-def collect(frames: Iterable[TrackedFrame], min_hits: int = 1) -> list[Tracklet]:
+def collect(
+    frames: Iterable[TrackedFrame], min_hits: int = 1, min_early_confidence: float = 0.0
+) -> list[Tracklet]:
     """Turn a camera's online output into tracklets of every track that was ever confirmed, by local id.
 
-    The frames before a track was confirmed are part of it: offline they are known to be real.
+    The frames before a track was confirmed are part of it where its mean confidence is ``min_early_confidence``.
     """
     seen = [frame for frame in frames if len(frame)]
     if not seen:
@@ -81,6 +93,8 @@ def collect(frames: Iterable[TrackedFrame], min_hits: int = 1) -> list[Tracklet]
     result = []
     for identity in np.unique(local_id[confirmed]):
         rows = np.flatnonzero(local_id == identity)
+        if confidence[rows].mean() < min_early_confidence:
+            rows = rows[confirmed[rows].argmax() :]
         if len(rows) < min_hits:
             continue
         result.append(
@@ -134,51 +148,92 @@ def interpolate(tracklet: Tracklet, max_gap_s: float) -> Tracklet:
     )
 
 
-def split(tracklet: Tracklet, config: RepairConfig, new_ids: Iterator[int]) -> list[Tracklet]:
+def split(
+    tracklet: Tracklet, config: RepairConfig, doubt: npt.NDArray[np.floating[Any]] | None = None
+) -> list[Tracklet]:
     """Cut a tracklet where its appearance changes for good, as it does when two objects swap boxes.
 
-    The cut is where the mean embeddings before and after differ most, halfway between two crops; the pieces
-    are looked at again. The first piece keeps its key, the others take theirs from ``new_ids``.
+    The cut is where no crop before looks like any after: their distance is compared with that of every crop to
+    the next like it on its own side. Both partners of a swap are cut at the same frame. The pieces are looked at
+    again; the first keeps its key, the others are named after it (``TrackletKey.whole``).
+
+    Args:
+        doubt: ``(T,)`` for each observation, how easily another object could have taken over just there: how much
+            another's box overlaps this one; 1 where it was not seen. Only where it is at least
+            ``min_split_doubt`` is anything cut, and there where it is greatest. Without it, halfway between crops.
     """
+    names = (TrackletKey(tracklet.camera_id, tracklet.key.whole.local_id + k * PIECE) for k in count(1))
+    return _cut(tracklet, config, doubt, names)
+
+
+def _cut(
+    tracklet: Tracklet, config: RepairConfig, doubt: npt.NDArray[Any] | None, names: Iterator[TrackletKey]
+) -> list[Tracklet]:
     order = np.argsort(tracklet.embedding_timestamp_s, kind="stable")
-    times = tracklet.embedding_timestamp_s[order]
-    cut, distance = _change(tracklet.embeddings[order], config.min_split_crops)
-    if config.min_split_distance == 0 or distance < config.min_split_distance:
-        return [tracklet]
-    moment_s = 0.5 * (times[cut - 1] + times[cut])
-    before, after = tracklet.timestamp_s <= moment_s, tracklet.timestamp_s > moment_s
-    if not (before.any() and after.any()):
-        return [tracklet]
-    crops_before = tracklet.embedding_timestamp_s <= moment_s
-    first = _part(tracklet, before, crops_before, tracklet.key)
-    second = _part(tracklet, after, ~crops_before, TrackletKey(tracklet.camera_id, next(new_ids)))
-    return [*split(first, config, new_ids), *split(second, config, new_ids)]
+    crop_s = tracklet.embedding_timestamp_s[order]
+    for cut in _changes(tracklet.embeddings[order], config):
+        moment_s = _moment(tracklet, crop_s[cut - 1], crop_s[cut], doubt, config.min_split_doubt)
+        if moment_s is None:
+            continue
+        rows, crops = tracklet.timestamp_s < moment_s, tracklet.embedding_timestamp_s < moment_s
+        sides = ((rows, crops, tracklet.key), (~rows, ~crops, next(names)))
+        parts = [_part(tracklet, _from_first_sight(tracklet, r), c, key, doubt) for r, c, key in sides]
+        return [piece for part, its in parts for piece in _cut(part, config, its, names)]
+    return [tracklet]
 
 
-def _change(embeddings: FloatArray, min_crops: int) -> tuple[int, float]:
-    """Index of the first crop after the sharpest change, and the cosine distance across it."""
-    crops = len(embeddings)
-    if crops < 2 * min_crops:
-        return 0, 0.0
-    total = np.cumsum(embeddings.astype(np.float64), axis=0)
-    cuts = np.arange(min_crops, crops - min_crops + 1)
-    before, after = total[cuts - 1], total[-1] - total[cuts - 1]
-    norms = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
-    distance = 1.0 - np.sum(before * after, axis=1) / np.maximum(norms, 1e-12)
-    best = int(np.argmax(distance))
-    return int(cuts[best]), float(distance[best])
+def _moment(
+    tracklet: Tracklet, last_s: float, next_s: float, doubt: npt.NDArray[Any] | None, min_doubt: float
+) -> float | None:
+    """The time of the first observation after the cut between two crops, or None where nothing speaks for one."""
+    between = np.flatnonzero((tracklet.timestamp_s > last_s) & (tracklet.timestamp_s <= next_s))
+    if not len(between):
+        return None
+    if doubt is None:
+        return 0.5 * (last_s + next_s)
+    most = between[np.argmax(doubt[between])]
+    return float(tracklet.timestamp_s[most]) if doubt[most] >= min_doubt else None
+
+
+def _changes(embeddings: FloatArray, config: RepairConfig) -> list[int]:
+    """First crops after a lasting change, the clearest change first."""
+    crops, least = len(embeddings), config.min_split_crops
+    if config.min_split_distance == 0 or crops < 2 * least:
+        return []
+    distance = 1.0 - embeddings.astype(np.float64) @ embeddings.T
+    np.fill_diagonal(distance, np.inf)
+    found = []
+    for cut in range(least, crops - least + 1):
+        apart = distance[:cut, cut:].min()
+        within = max(distance[:cut, :cut].min(axis=0).max(), distance[cut:, cut:].min(axis=0).max())
+        if apart >= config.min_split_distance and apart > config.min_split_contrast * within:
+            found.append((-apart, cut))
+    return [cut for _, cut in sorted(found)]
+
+
+def _from_first_sight(tracklet: Tracklet, rows: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Without the interpolated ones at either end, which lead to or from another object."""
+    seen = np.flatnonzero(rows & ~tracklet.interpolated)
+    kept = np.zeros_like(rows)
+    kept[seen[0] : seen[-1] + 1] = True
+    return kept
 
 
 def _part(
-    tracklet: Tracklet, rows: npt.NDArray[np.bool_], crops: npt.NDArray[np.bool_], key: TrackletKey
-) -> Tracklet:
-    """Some observations and crops of a tracklet, under a name."""
+    tracklet: Tracklet,
+    rows: npt.NDArray[np.bool_],
+    crops: npt.NDArray[np.bool_],
+    key: TrackletKey,
+    doubt: npt.NDArray[Any] | None,
+) -> tuple[Tracklet, npt.NDArray[Any] | None]:
+    """Some observations and crops of a tracklet, under a name, and their doubt."""
     observed = ("frame_index", "timestamp_s", "xyxy", "confidence", "interpolated")
     embedded = ("embeddings", "embedding_quality", "embedding_timestamp_s")
     changes = {name: getattr(tracklet, name)[rows] for name in observed}
     changes |= {name: getattr(tracklet, name)[crops] for name in embedded}
     ground = None if tracklet.ground_xy is None else tracklet.ground_xy[rows]
-    return replace(tracklet, key=key, ground_xy=ground, **changes)
+    part = replace(tracklet, key=key, ground_xy=ground, **changes)
+    return part, None if doubt is None else doubt[rows]
 
 
 def stitch(tracklets: Sequence[Tracklet], config: RepairConfig) -> list[Tracklet]:
@@ -218,7 +273,9 @@ def _stitch_cost(tracklets: list[Tracklet], config: RepairConfig) -> npt.NDArray
     miss = 0.5 * (np.linalg.norm(ahead, axis=-1) + np.linalg.norm(back, axis=-1)) / height
     growth = np.abs(np.log(box_end[..., 3] / box_start[..., 3]))
     class_id = np.array([t.class_id for t in tracklets])
+    whole = np.array([t.key.whole.local_id for t in tracklets])  # what was just cut stays cut
     possible = (gap_s > 0) & (gap_s <= config.max_stitch_gap_s) & (class_id[:, None] == class_id[None, :])
+    possible &= whole[:, None] != whole[None, :]
     return np.asarray(np.where(possible, miss + growth, np.inf))
 
 

@@ -83,7 +83,9 @@ def online_rows(tracked: Sequence[TrackedFrame]) -> MotRows:
 
 def repaired_rows(tracked: Sequence[TrackedFrame], config: RepairConfig | None = None) -> MotRows:
     """What is known afterwards: split, stitched and filled tracklets, as rows by ``frame_index``."""
-    tracklets: list[Tracklet] = repair(collect(tracked), config)
+    config = config or RepairConfig()
+    found = collect(tracked, min_early_confidence=config.min_fill_confidence)
+    tracklets: list[Tracklet] = repair(found, config)
     if not tracklets:
         return _no_rows()
     return MotRows(

@@ -35,15 +35,22 @@ __all__ = [
 def _as_array(owner: str, name: str, value: Any, dtype: Any, shape: tuple[int | None, ...]) -> Any:
     """Return ``value`` as a read-only array of ``dtype``; ``None`` in ``shape`` matches any length."""
     array = np.asarray(value, dtype=dtype)
-    wrong = array.ndim != len(shape) or any(
-        want is not None and want != got for want, got in zip(shape, array.shape, strict=True)
-    )
-    if wrong:
+    if array.shape != shape and not _fits(array.shape, shape):
         expected = tuple("N" if want is None else want for want in shape)
         raise ValueError(f"{owner}.{name}: expected shape {expected}, got {array.shape}")
     array = array.view()
-    array.flags.writeable = False
+    array.setflags(write=False)
     return array
+
+
+def _fits(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:
+    return len(shape) == len(expected) and all(
+        want in (None, got) for want, got in zip(expected, shape, strict=True)
+    )
+
+
+PIECE = 1_000_000_000
+"""The k-th piece that is split off a tracklet has k times this more than its local id; no tracker counts so far."""
 
 
 class TrackletKey(NamedTuple):
@@ -54,6 +61,11 @@ class TrackletKey(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.camera_id}/{self.local_id}"
+
+    @property
+    def whole(self) -> TrackletKey:
+        """The name under which the tracker followed it: another one where this is a piece that was split off."""
+        return TrackletKey(self.camera_id, self.local_id % PIECE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +103,9 @@ class Detections:
         count = len(boxes)
         object.__setattr__(self, "xyxy", _as_array("Detections", "xyxy", boxes, np.float32, (None, 4)))
         for name, dtype in (("confidence", np.float32), ("class_id", np.int64)):
-            object.__setattr__(self, name, _as_array("Detections", name, getattr(self, name), dtype, (count,)))
+            object.__setattr__(
+                self, name, _as_array("Detections", name, getattr(self, name), dtype, (count,))
+            )
 
     def __len__(self) -> int:
         return len(self.xyxy)
@@ -140,7 +154,9 @@ class TrackedFrame:
             ("detection_index", np.int64),
             ("confirmed", np.bool_),
         ):
-            object.__setattr__(self, name, _as_array("TrackedFrame", name, getattr(self, name), dtype, (count,)))
+            object.__setattr__(
+                self, name, _as_array("TrackedFrame", name, getattr(self, name), dtype, (count,))
+            )
 
     def __len__(self) -> int:
         return len(self.local_id)
@@ -223,6 +239,8 @@ class Link:
         first, second: the two tracklets, ``first`` starting no later than ``second``.
         cosine_distance: appearance distance in [0, 2], or None when the link is by geometry alone.
         camera_bias: what the two cameras add to every distance between them; it is off ``cosine_distance`` already.
+        max_cosine_distance: what ``cosine_distance`` was held against, or None; beyond it a link rests on place, on a
+            person's word, or on the other members.
         runner_up_distance: the best distance ``second`` had to any other identity, or None.
         gap_s: from the end of ``first`` to the start of ``second``; negative when they overlap in time.
         ground_distance_m: median distance on the ground plane while both were seen, or None.
@@ -243,6 +261,7 @@ class Link:
     crops_used: tuple[int, int] = (0, 0)
     reason: str = "appearance"
     camera_bias: float = 0.0
+    max_cosine_distance: float | None = None
 
     @property
     def margin(self) -> float | None:

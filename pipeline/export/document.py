@@ -114,6 +114,7 @@ def _tracklet_text(record: Record, header: RunHeader) -> str:
     summary = {
         "camera": record["camera"],
         "local_id": record["local_id"],
+        **{name: record[name] for name in ("split_from",) if name in record},
         "class": header.classes[record["class"]],
         "final": record["final"],
         "crops": record["crops"],

@@ -59,10 +59,13 @@ def frame_line(tracked: TrackedFrame) -> Record:
 def tracklet_line(tracklet: Tracklet) -> Record:
     """A tracklet with all its observations, as parallel columns."""
     ground = None if tracklet.ground_xy is None else _ground_rows(tracklet.ground_xy)
+    whole = tracklet.key.whole
+    origin = {} if whole == tracklet.key else {"split_from": int(whole.local_id)}
     return {
         "type": "tracklet",
         "camera": tracklet.key.camera_id,
         "local_id": int(tracklet.key.local_id),
+        **origin,
         "class": int(tracklet.class_id),
         "final": bool(tracklet.is_final),
         "crops": len(tracklet.embedding_quality),
@@ -90,6 +93,7 @@ def link_to_json(link: Link) -> Record:
         "reason": link.reason,
         "cosine_distance": _rounded(link.cosine_distance, 6),
         "camera_bias": _rounded(link.camera_bias, 6),
+        "max_cosine_distance": _rounded(link.max_cosine_distance, 6),
         "runner_up_distance": _rounded(link.runner_up_distance, 6),
         "margin": _rounded(link.margin, 6),
         "gap_s": _rounded(link.gap_s, 6),
@@ -115,6 +119,7 @@ def link_from_json(value: Mapping[str, Any]) -> Link:
         crops_used=(value["crops_used"][0], value["crops_used"][1]),
         reason=value["reason"],
         camera_bias=value.get("camera_bias", 0.0),
+        max_cosine_distance=value.get("max_cosine_distance"),
     )
 
 

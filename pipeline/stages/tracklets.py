@@ -9,6 +9,8 @@ from typing import Protocol
 import numpy as np
 
 from pipeline.packets import EmbeddedCrop
+from tracking.boxes import iou_matrix
+from tracking.repair import RepairConfig, split
 from tracking.types import BoolArray, FloatArray, FrameRef, TrackedFrame, Tracklet, TrackletKey
 
 MAX_EMBEDDINGS = 256
@@ -16,6 +18,8 @@ MAX_EMBEDDINGS = 256
 
 MAX_LIVE_OBSERVATIONS = 8192
 """Per tracklet of a live run, whose cars may stay parked for days: beyond it the older half gets sparser and sparser."""
+
+_REPAIR = RepairConfig()
 
 GroundOf = Callable[[FloatArray], FloatArray]
 """Boxes ``(N, 4)`` px to floor positions ``(N, 2)`` metres, NaN where unknown."""
@@ -33,6 +37,9 @@ class TrackletStage:
     What is given of a frame holds confirmed tracks only. When a track is confirmed, what was seen of it before is given
     as frames of their own, older ones first; tracks that end unconfirmed leave nothing. Frames in which a
     track was lost and then found again are filled by straight lines, marked ``interpolated``.
+
+    Where final tracklets alone are given, one that changes its looks for good where another's box overlapped it, or
+    while it was lost, is cut there (``tracking.repair.split``): its pieces are tracklets of their own.
 
     Args:
         ground: for each calibrated camera, how boxes stand on the floor.
@@ -61,13 +68,13 @@ class TrackletStage:
 
     def _observe(self, tracks: dict[int, _Track], tracked: TrackedFrame) -> list[TrackedFrame]:
         fresh: list[_Track] = []
-        seen = set(tracked.local_id.tolist())
+        seen, overlap = set(tracked.local_id.tolist()), _greatest_overlap(tracked.xyxy)
         for row, local_id in enumerate(tracked.local_id.tolist()):
             track = tracks.setdefault(local_id, _Track(TrackletKey(tracked.frame.camera_id, local_id)))
             if tracked.confirmed[row] and not track.confirmed:
                 fresh.append(track)
                 track.confirmed = True
-            track.observe(tracked, row)
+            track.observe(tracked, row, float(overlap[row]))
             if self.max_observations is not None and len(track.frames) > self.max_observations:
                 track.thin(self.max_observations // 2)
         for local_id in tracks.keys() - seen:
@@ -95,7 +102,14 @@ class TrackletStage:
 
     def _finals(self, tracks: dict[int, _Track], tracked: TrackedFrame) -> list[Tracklet]:
         ended = [tracks.pop(local_id) for local_id in sorted(tracked.ended) if local_id in tracks]
-        return [self._tracklet(track, tracked.frame, is_final=True) for track in ended if track.confirmed]
+        return [piece for track in ended if track.confirmed for piece in self._pieces(track, tracked.frame)]
+
+    def _pieces(self, track: _Track, now: FrameRef) -> list[Tracklet]:
+        """The final tracklet, cut where it changed its object; what was told of early stays whole."""
+        whole = self._tracklet(track, now, is_final=True)
+        if self._early_crops is not None:
+            return [whole]
+        return split(whole, _REPAIR, np.asarray(track.doubts))
 
     def _tracklet(self, track: _Track, now: FrameRef, *, is_final: bool) -> Tracklet:
         xyxy = np.asarray(track.boxes, dtype=np.float32)
@@ -130,14 +144,15 @@ class _Track:
     boxes: list[FloatArray] = field(default_factory=list)
     confidences: list[float] = field(default_factory=list)
     interpolated: list[bool] = field(default_factory=list)
+    doubts: list[float] = field(default_factory=list)
     missed: list[FrameRef] = field(default_factory=list)
     votes: dict[int, int] = field(default_factory=dict)
     crops: list[EmbeddedCrop] = field(default_factory=list)
 
-    def observe(self, tracked: TrackedFrame, row: int) -> None:
+    def observe(self, tracked: TrackedFrame, row: int, overlap: float) -> None:
         box, confidence = tracked.xyxy[row], float(tracked.confidence[row])
         self._fill_gap(tracked.frame, box, confidence)
-        self._append(tracked.frame, box, confidence, interpolated=False)
+        self._append(tracked.frame, box, confidence, doubt=overlap)
         class_id = int(tracked.class_id[row])
         self.votes[class_id] = self.votes.get(class_id, 0) + 1
 
@@ -148,22 +163,25 @@ class _Track:
         start_s, before, least = self.times_s[-1], self.boxes[-1], min(self.confidences[-1], confidence)
         for missed in self.missed:
             share = (missed.timestamp_s - start_s) / (ref.timestamp_s - start_s)
-            self._append(
-                missed, np.asarray(before + share * (box - before), np.float32), least, interpolated=True
-            )
+            between = np.asarray(before + share * (box - before), np.float32)
+            self._append(missed, between, least, doubt=1.0, interpolated=True)
         self.missed.clear()
 
-    def _append(self, ref: FrameRef, box: FloatArray, confidence: float, *, interpolated: bool) -> None:
+    def _append(
+        self, ref: FrameRef, box: FloatArray, confidence: float, *, doubt: float, interpolated: bool = False
+    ) -> None:
         self.frames.append(ref.frame_index)
         self.times_s.append(ref.timestamp_s)
         self.boxes.append(box)
         self.confidences.append(confidence)
         self.interpolated.append(interpolated)
+        self.doubts.append(doubt)
 
     def thin(self, latest: int) -> None:
         """Drop every second observation but the ``latest``; the first stays."""
         past = len(self.frames) - latest
-        for column in (self.frames, self.times_s, self.boxes, self.confidences, self.interpolated):
+        columns = (self.frames, self.times_s, self.boxes, self.confidences, self.interpolated, self.doubts)
+        for column in columns:
             del column[1:past:2]
 
     def attach(self, crop: EmbeddedCrop) -> None:
@@ -179,6 +197,13 @@ class _Track:
 
     def majority_class(self) -> int:
         return max(sorted(self.votes), key=lambda class_id: self.votes[class_id])
+
+
+def _greatest_overlap(xyxy: FloatArray) -> FloatArray:
+    """``(N,)``: how much any other of the boxes overlaps each, as intersection over union."""
+    overlap = iou_matrix(xyxy, xyxy)
+    np.fill_diagonal(overlap, 0.0)
+    return np.asarray(overlap.max(axis=1, initial=0.0))
 
 
 def _confirmed_only(tracked: TrackedFrame) -> TrackedFrame:

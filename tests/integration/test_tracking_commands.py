@@ -22,7 +22,7 @@ def sequence(folder, seed=0, frames=40):
             box = np.array([50 + (person + 1) * 3.0 * frame, 100 + 150 * person, 40, 100])
             true.append([frame, person + 1, *box, 1, -1, -1, -1])
             if rng.random() > 0.1:
-                detected.append([frame, -1, *(box + rng.normal(0, 1, 4)), rng.uniform(0.8, 1), -1, -1, -1])
+                detected.append([frame, -1, *(box + rng.normal(0, 1, 4)), rng.uniform(0.92, 1), -1, -1, -1])
     for name, rows in (("det", detected), ("gt", true)):
         (folder / name).mkdir(parents=True)
         text = "\n".join(",".join(f"{value:g}" for value in row) for row in rows)

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,18 @@ from pipeline.export.header import CameraInfo, RunHeader
 from pipeline.export.writer import RunWriter
 from pipeline.linking import OnlineLinker
 from pipeline.packets import Watermark
-from pipeline.retention import Sweeper, expire
+from pipeline.retention import Sweeper, erase_identity, expire
 from pipeline.stages.embedding_files import EmbeddingWriter, StoredCrop, read_embeddings
+from pipeline.stored_run import read_stored_run
 from tracking.association import AssociationConfig
 from tracking.identity_store import IdentityStore
 from tracking.online import OnlineAssociator
+from tracking.repair import RepairConfig, split
 from tracking.sketch import sketch_of
-from tracking.types import Tracklet, TrackletKey
+from tracking.types import Tracklet, TrackletKey, Trajectory
 
 NOW = time.time()
+SHORT = RepairConfig(min_split_crops=2)
 
 
 def vector(number: int) -> np.ndarray:
@@ -254,3 +258,24 @@ def test_a_store_of_the_first_version_is_taken_over(tmp_path: Path):
     assert again.expire(NOW - 100) == 0, "what was there counts from today"
     assert again.erase(gid) == 1
     again.close()
+
+
+def test_the_crops_of_a_tracklet_that_was_split_go_to_its_pieces_and_are_forgotten_with_either(
+    tmp_path: Path,
+):
+    whole = tracklet("a", 1, 1)
+    pieces = split(replace(whole, embeddings=np.stack([vector(1)] * 2 + [vector(2)] * 2)), SHORT)
+    with RunWriter(tmp_path, RunHeader(("person",), (CameraInfo("a", "a.mp4", 9, 9, None),))) as writer:
+        for piece in pieces:
+            writer.tracklet(piece)
+        writer.finish([Trajectory(k, 0, (piece.key,)) for k, piece in enumerate(pieces, 1)])
+    header = {"camera": "a", "model": "m", "dim": 64}
+    saved = EmbeddingWriter(tmp_path / "embeddings/abc/a.jsonl", header)
+    for step, look in enumerate((1, 1, 2, 2)):
+        stored = StoredCrop(np.zeros(4, np.float32), 0.9, vector(look))
+        saved.write(step, 1, float(whole.timestamp_s[step]), stored)
+    saved.close()
+    of_pieces = [one.embeddings for one in read_stored_run(tmp_path).tracklets]
+    for its, look in zip(of_pieces, (1, 2), strict=True):
+        np.testing.assert_array_equal(its, [vector(look)] * 2)
+    assert erase_identity(2, tmp_path, None).crops == 4

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from itertools import count
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tracking.repair import RepairConfig, collect, interpolate, repair, split, stitch
 from tracking.tracker import CameraTracker
-from tracking.types import Detections, FrameRef, Tracklet, TrackletKey
+from tracking.types import PIECE, Detections, FrameRef, Tracklet, TrackletKey
 
 FPS = 10.0
 
 
-def tracklet(local_id, frames, speed=20.0, looks=(), camera="cam", x0=0.0, y0=0.0):
+def tracklet(local_id, frames, speed=20.0, looks=(), camera="cam", x0=0.0, y0=0.0, confidence=0.95):
     """A box of 20 x 50 px on the move; ``looks`` are indices of unit vectors, one crop per frame."""
     frames = np.asarray(frames)
     left = x0 + speed * frames / FPS
@@ -26,7 +26,7 @@ def tracklet(local_id, frames, speed=20.0, looks=(), camera="cam", x0=0.0, y0=0.
         frame_index=frames,
         timestamp_s=frames / FPS,
         xyxy=np.stack((left, top, left + 20, top + 50), axis=1),
-        confidence=np.full(len(frames), 0.9),
+        confidence=np.full(len(frames), confidence),
         interpolated=np.zeros(len(frames), np.bool_),
         ground_xy=None,
         embeddings=crops,
@@ -53,9 +53,9 @@ def test_a_longer_gap_stays_open():
 
 def test_a_swap_is_cut_where_the_looks_change():
     swapped = tracklet(1, range(20), looks=[0] * 8 + [1] * 12)
-    first, second = split(swapped, RepairConfig(), count(7))
-    assert first.key.local_id == 1
-    assert second.key.local_id == 7
+    first, second = split(swapped, RepairConfig())
+    assert first.key == first.key.whole == second.key.whole == ("cam", 1)
+    assert second.key.local_id == PIECE + 1
     assert first.frame_index.tolist() == list(range(8))
     assert second.frame_index.tolist() == list(range(8, 20))
     assert first.embeddings[:, 0].all()
@@ -69,7 +69,59 @@ def test_a_swap_is_cut_where_the_looks_change():
 )
 def test_without_a_lasting_change_nothing_is_cut(looks):
     whole = tracklet(1, range(20), looks=looks)
-    assert split(whole, RepairConfig(), count(7)) == [whole]
+    assert split(whole, RepairConfig()) == [whole]
+
+
+def turning(crops, degrees):
+    """Embeddings of somebody who turns by as much from crop to crop."""
+    angle = np.deg2rad(degrees) * np.arange(crops)
+    return np.stack((np.cos(angle), np.sin(angle)), axis=1).astype(np.float32)
+
+
+def test_who_turns_round_step_by_step_is_not_cut():
+    whole = replace(tracklet(1, range(9), looks=[0] * 9), embeddings=turning(9, 20.0))
+    assert 1 - whole.embeddings[0] @ whole.embeddings[-1] > 1
+    assert split(whole, RepairConfig()) == [whole]
+
+
+def test_a_cut_needs_a_moment_when_another_could_have_taken_over():
+    swapped = tracklet(1, range(20), looks=[0] * 8 + [1] * 12)
+    doubt = np.zeros(20)
+    assert split(swapped, RepairConfig(), doubt) == [swapped]
+    doubt[[3, 15]] = 0.9
+    assert split(swapped, RepairConfig(), doubt) == [swapped]
+
+
+def test_both_of_a_swap_are_cut_in_the_frame_where_they_overlap_most():
+    doubt = np.zeros(20)
+    doubt[[9, 10, 11]] = 0.3, 0.5, 0.2
+    for local_id, crops in ((1, [0, 2, 5, 14, 16, 19]), (2, [1, 4, 7, 12, 13, 18])):
+        looks = np.eye(4, dtype=np.float32)[[0, 0, 0, 1, 1, 1]]
+        one = replace(
+            tracklet(local_id, range(20), looks=[0] * 6),
+            embeddings=looks,
+            embedding_timestamp_s=np.array(crops) / FPS,
+        )
+        first, second = split(one, RepairConfig(), doubt)
+        assert (first.frame_index[-1], second.frame_index[0]) == (9, 10)
+        assert len(first.embeddings) == len(second.embeddings) == 3
+
+
+def test_what_was_interpolated_between_two_objects_belongs_to_neither():
+    filled = interpolate(tracklet(1, [*range(8), *range(12, 20)], looks=[0] * 6), 1.0)
+    looks = np.eye(4, dtype=np.float32)[[0, 0, 0, 1, 1, 1]]
+    one = replace(filled, embeddings=looks, embedding_timestamp_s=np.array([0, 3, 6, 13, 15, 17]) / FPS)
+    first, second = split(one, RepairConfig(), one.interpolated.astype(float))
+    assert (first.frame_index[-1], second.frame_index[0]) == (7, 12)
+
+
+def test_three_objects_in_turn_are_three_pieces():
+    looks = np.eye(4, dtype=np.float32)[[0] * 4 + [1] * 5 + [2] * 4]
+    one = replace(tracklet(1, range(13), looks=[0] * 13), embeddings=looks)
+    pieces = split(one, RepairConfig())
+    assert [t.frame_index.tolist() for t in pieces] == [[*range(4)], [*range(4, 9)], [*range(9, 13)]]
+    assert len({t.key for t in pieces}) == 3
+    assert {t.key.whole.local_id for t in pieces} == {1}
 
 
 def test_fragments_that_lead_to_each_other_are_joined():
@@ -94,9 +146,15 @@ def test_fragments_of_different_people_are_not(later):
 
 def test_pieces_get_ids_never_used_before():
     swapped = tracklet(1, range(20), looks=[0] * 10 + [1] * 10)
-    config = RepairConfig(max_stitch_gap_s=0)
-    ids = [t.key.local_id for t in repair([swapped, tracklet(9, range(20), y0=400.0)], config)]
-    assert sorted(ids) == [1, 9, 10]
+    ids = [t.key.local_id for t in repair([swapped, tracklet(9, range(20), y0=400.0)])]
+    assert sorted(ids) == [1, 9, PIECE + 1]
+
+
+def test_gaps_of_what_was_never_sure_stay_open():
+    broken = [tracklet(k, [0, 1, 2, 6, 7], y0=300.0 * k, confidence=c) for k, c in enumerate((0.95, 0.8))]
+    sure, unsure = repair(broken, RepairConfig(min_fill_confidence=0.9))
+    assert np.flatnonzero(sure.interpolated).tolist() == [3, 4, 5]
+    assert unsure.frame_index.tolist() == [0, 1, 2, 6, 7]
 
 
 def test_cameras_are_not_mixed():
@@ -113,6 +171,9 @@ def test_collected_tracklets_begin_before_they_were_confirmed():
     assert not outputs[0].confirmed.any()
     (found,) = collect(outputs)
     assert found.frame_index.tolist() == list(range(12))
+    (late,) = collect(outputs, min_early_confidence=0.95)
+    first = next(i for i, output in enumerate(outputs) if output.confirmed.any())
+    assert late.frame_index.tolist() == list(range(first, 12))
 
 
 @pytest.mark.parametrize(

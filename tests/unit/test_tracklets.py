@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from pipeline.export.lines import tracklet_line
 from pipeline.linking import thinned
 from pipeline.packets import EmbeddedCrop
 from pipeline.stages.tracklets import MAX_EMBEDDINGS, TrackletStage
-from tracking.types import FloatArray, FrameRef, TrackedFrame, Tracklet, TrackletKey
+from tracking.association import AssociationConfig, associate
+from tracking.types import PIECE, FloatArray, FrameRef, TrackedFrame, Tracklet, TrackletKey
 
 
 def tracked(
@@ -173,3 +175,37 @@ def test_a_car_that_stays_parked_for_days_takes_bounded_memory():
     assert kept[-32:] == list(range(1968, 2000))
     assert tracklet.timestamp_s.tolist() == pytest.approx([index / 10 for index in kept])
     assert tracklet.xyxy[:, 0].tolist() == pytest.approx([10 + index for index in kept])
+
+
+def crossing(early_crops: int | None) -> list[Tracklet]:
+    """Two people who pass through each other while the tracker takes each for the other."""
+    stage, given = TrackletStage({}, early_crops), []
+    for index in range(21):
+        left = np.array([[10.0 * index, 0], [200.0 - 10 * index, 0]])  # of person 0 and 1
+        taken = [0, 1] if index < 10 else [1, 0]  # the person whose box local ids 1 and 2 got
+        boxes = np.hstack((left[taken], left[taken] + (40.0, 100.0)))
+        frame = FrameRef("a", index, index / 10)
+        ends = (1, 2) if index == 20 else ()
+        both = np.arange(2)
+        one = TrackedFrame(frame, both + 1, boxes, np.full(2, 0.9), both * 0, both, both >= 0, ends)
+        looks = np.eye(4, dtype=np.float32)[taken]
+        crops = [
+            EmbeddedCrop(TrackletKey("a", row + 1), index / 10, index, looks[row], 0.8) for row in (0, 1)
+        ]
+        given += stage.process(one, crops if index % 3 == 0 else [])
+    return [one for one in given if isinstance(one, Tracklet) and one.is_final]
+
+
+def test_two_people_who_swapped_boxes_are_cut_and_linked_to_themselves():
+    pieces = crossing(None)
+    assert [one.key.whole.local_id for one in pieces] == [1, 1, 2, 2]
+    assert [(one.frame_index[0], one.frame_index[-1]) for one in pieces] == [(0, 9), (10, 20)] * 2
+    found = associate(pieces, AssociationConfig(max_cosine_distance=0.3))
+    people = {frozenset(one.tracklets) for one in found}
+    names = [[TrackletKey("a", local_id), TrackletKey("a", PIECE + 3 - local_id)] for local_id in (1, 2)]
+    assert people == {frozenset(pair) for pair in names}
+    assert [tracklet_line(one).get("split_from") for one in pieces] == [None, 1, None, 2]
+
+
+def test_what_was_told_of_early_is_not_cut():
+    assert [one.key.local_id for one in crossing(3)] == [1, 2]
