@@ -68,7 +68,7 @@ class Selection:
     """
 
     def __init__(self, camera: CameraConfig) -> None:
-        self._start_s = camera.start_s
+        self.start_s = camera.start_s
         self._end_s = float("inf") if camera.end_s is None else camera.end_s
         self._every_nth = camera.every_nth
         self._period_s = 1.0 / camera.max_fps if camera.max_fps else 0.0
@@ -77,7 +77,7 @@ class Selection:
 
     def wants(self, position_s: float) -> bool:
         """Whether the frame at ``position_s`` of the recording is used."""
-        if position_s < self._start_s - 1e-9:
+        if position_s < self.start_s - 1e-9:
             return False
         self._seen += 1
         if (self._seen - 1) % self._every_nth or position_s < self._due_s - 1e-6:
@@ -94,14 +94,14 @@ class Selection:
     def is_everything(self) -> bool:
         """Whether no frame is left out."""
         return (
-            self._start_s == 0 and self._end_s == float("inf") and self._every_nth == 1 and not self._period_s
+            self.start_s == 0 and self._end_s == float("inf") and self._every_nth == 1 and not self._period_s
         )
 
     def expected(self, frames: int | None, fps: float | None) -> int | None:
         """How many of ``frames`` at ``fps`` will be wanted, for progress bars."""
         if self.is_everything() or frames is None or fps is None:
             return frames
-        seconds = max(0.0, min(frames / fps, self._end_s) - self._start_s)
+        seconds = max(0.0, min(frames / fps, self._end_s) - self.start_s)
         return math.ceil(seconds * (self.rate(fps) or fps) - 1e-6)
 
     def rate(self, fps: float | None) -> float | None:

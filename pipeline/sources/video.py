@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy as np
 from pipeline.config import CameraConfig
 from pipeline.errors import SourceError
 from pipeline.packets import Frame, Image
+from pipeline.sources.lead_in import ONE_PICTURE_EACH, lead_in
 from pipeline.sources.pixels import BgrPictures
 from pipeline.sources.source import Selection, SourceInfo, site_origin_s
 from tracking.types import FrameRef
@@ -52,6 +54,7 @@ class VideoSource:
         self._packets = 0
         self._pictures_out = 0
         self._broke_off = False
+        self._key_pts: int | None = None
         codec = self._stream.codec_context
         self._turns = self._quarter_turns()
         size = (codec.height, codec.width) if self._turns % 2 else (codec.width, codec.height)
@@ -119,8 +122,9 @@ class VideoSource:
         return None
 
     def __iter__(self) -> Iterator[Frame]:
-        index, position_s = -1, -1.0
-        for picture in self._pictures():
+        packets = self._from_start()
+        index, position_s = self._pictures_out - 1, -1.0
+        for picture in self._pictures(packets):
             position_s = self._position_s(picture, index, position_s)
             index = self._index(index, position_s)
             if self._selection.is_over(position_s):
@@ -153,14 +157,35 @@ class VideoSource:
             return previous + 1
         return max(previous + 1, round(position_s * float(self._fps)))
 
-    def _pictures(self) -> Iterator[Any | None]:
+    def _from_start(self) -> Iterator[Any]:
+        """Packets from the last key frame at or before ``start_s``, those before it counted; from the first where in doubt."""
+        start_s = self._selection.start_s
+        if start_s == 0 or not self._has_clock or self._stream.codec_context.name not in ONE_PICTURE_EACH:
+            return self._demuxed()
+        packets = self._demuxed()
+        way = lead_in(packets, start_s)
+        if way is None or not way.held:
+            self._container.close()
+            self._container, self._packets, self._broke_off = self._open(), 0, False
+            self._stream = self._video_stream()
+            return self._demuxed()
+        self._pictures_out, self._key_pts = way.pictures_before, way.key_pts
+        self._first_s = float(way.first_pts * self._stream.time_base)
+        return chain(way.held, packets)
+
+    def _is_before_key(self, pts: int | None) -> bool:
+        return self._key_pts is not None and pts is not None and pts < self._key_pts
+
+    def _pictures(self, packets: Iterator[Any]) -> Iterator[Any | None]:
         """Decoded pictures in presentation order; None is one that cannot be decoded. Both are counted."""
-        for packet in self._demuxed():
+        for packet in packets:
             try:
                 pictures = packet.decode()
             except av.FFmpegError:
-                pictures = [None]
+                pictures = [] if self._is_before_key(packet.pts) else [None]
             for picture in pictures:
+                if picture is not None and self._is_before_key(picture.pts):
+                    continue
                 self._pictures_out += 1
                 is_bad = picture is None or bool(picture.is_corrupt)
                 self.frames_skipped += is_bad

@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -109,6 +110,73 @@ def test_selection(tmp_path: Path, make_clip: Clip, fields: dict[str, Any], expe
     assert not source.truncated
 
 
+def write_stream(path: Path, stamps: list[int], muxer: dict[str, str] | None = None, **options: str) -> Path:
+    """Noise in H.264 with a picture at each of ``stamps`` milliseconds."""
+    rng = np.random.default_rng(0)
+    with av.open(str(path), "w", options=muxer or {}) as container:
+        stream: Any = container.add_stream("libx264", rate=30, options={"g": "9", "bf": "3", **options})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for stamp in stamps:
+            image = rng.integers(0, 255, (6, 8, 3), np.uint8).repeat(8, 0).repeat(8, 1)
+            frame = av.VideoFrame.from_ndarray(image, format="bgr24")
+            frame.pts, frame.time_base = stamp, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+EVEN = [round(1000 * index / 25) for index in range(60)]
+UNEVEN = [40 * index + 17 * (index % 3) for index in range(60)]
+TRIMMED = {"movflags": "frag_keyframe+empty_moov+delay_moov"}
+
+
+@pytest.mark.parametrize(
+    ("name", "stamps", "muxer", "options"),
+    [
+        ("bframes.mp4", EVEN, {}, {}),
+        ("open.mp4", EVEN, {}, {"x264-params": "open-gop=1"}),
+        ("open-uneven.mkv", UNEVEN, {}, {"x264-params": "open-gop=1:b-pyramid=normal"}),
+        ("uneven.mp4", UNEVEN, {}, {}),
+        ("late.mp4", [5000 + stamp for stamp in UNEVEN], {}, {}),
+        ("late.ts", EVEN, {}, {}),
+        ("fragments.mp4", EVEN, TRIMMED, {}),
+        ("one-key.mkv", UNEVEN, {}, {"g": "1000"}),
+    ],
+)
+def test_a_start_inside_gives_the_frames_of_the_whole_file(
+    tmp_path: Path, name: str, stamps: list[int], muxer: dict[str, str], options: dict[str, str]
+):
+    path = write_stream(tmp_path / name, stamps, muxer, **options)
+    whole = list(VideoSource(camera(path)))
+    assert len(whole) == 60
+    for start_s in (0.01, 0.33, whole[27].ref.timestamp_s, 1.5, whole[-1].ref.timestamp_s, 99.0):
+        source = VideoSource(camera(path, start_s=start_s))
+        frames = list(source)
+        wanted = [frame for frame in whole if frame.ref.timestamp_s >= start_s - 1e-9]
+        assert [frame.ref for frame in frames] == [frame.ref for frame in wanted], start_s
+        assert all(np.array_equal(a.image, b.image) for a, b in zip(frames, wanted, strict=True))
+        assert (source.frames_skipped, source.truncated) == (0, False), start_s
+
+
+@pytest.mark.parametrize("rate", [Fraction(30000, 1001), 10])
+@pytest.mark.parametrize(("name", "codec"), [("a.mp4", "libx264"), ("a.avi", "mpeg4"), ("a.mkv", "libx264")])
+def test_what_lies_before_the_start_is_not_decoded(
+    tmp_path: Path, make_clip: Clip, name: str, codec: str, rate: Fraction
+):
+    path = make_clip(tmp_path / name, pictures(60), rate, codec, g="10")
+    start_s = 45 / float(rate)
+    source = VideoSource(camera(path, start_s=start_s))
+    decoded = []
+    decode = source._pictures
+    source._pictures = lambda packets: (decoded.append(one) or one for one in decode(packets))  # type: ignore[method-assign]
+    frames = list(source)
+    wanted = [frame for frame in VideoSource(camera(path)) if frame.ref.timestamp_s >= start_s - 1e-9]
+    assert [frame.ref for frame in frames] == [frame.ref for frame in wanted]
+    assert [number_of(frame.image) for frame in frames] == [number_of(frame.image) for frame in wanted]
+    assert len(decoded) <= len(wanted) + 10
+
+
 def test_max_fps_holds_on_average():
     chosen = Selection(camera("x", max_fps=20))
     taken = sum(chosen.wants(index / 30) for index in range(300))
@@ -177,7 +245,9 @@ def test_what_a_phone_filmed_sideways_stands_upright(
 
 
 def test_a_cut_off_mp4_is_truncated_where_its_index_stands_in_front(tmp_path: Path, make_clip: Clip):
-    whole = make_clip(tmp_path / "whole.mp4", pictures(60, (320, 240)), 10, muxer={"movflags": "faststart"}, g="1")
+    whole = make_clip(
+        tmp_path / "whole.mp4", pictures(60, (320, 240)), 10, muxer={"movflags": "faststart"}, g="1"
+    )
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 7 // 10])
     source = VideoSource(camera(cut))
