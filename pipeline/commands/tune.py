@@ -88,7 +88,7 @@ def _rounded(fields: dict[str, object]) -> dict[str, object]:
 def _show(tuning: Tuning, console: Console) -> str:
     from rich.table import Table
 
-    table = Table("held out", "before", "after", title="mean of HOTA, IDF1 and MOTA on unseen sequences")
+    table = Table("held out", "before", "after", title="mean of HOTA (five thresholds), IDF1 and MOTA on unseen sequences")
     for fold in tuning.folds:
         table.add_row(", ".join(fold.held_out), f"{100 * fold.before:.2f}", f"{100 * fold.after:.2f}")
     if tuning.folds:
