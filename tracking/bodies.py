@@ -13,7 +13,7 @@ from tracking.hypotheses import Forest
 from tracking.types import BoolArray, IntArray
 from tracking.views import MultiViewConfig, Scan, View
 
-__all__ = ["Appearing", "corrected", "gains", "hidden", "project_body"]
+__all__ = ["Appearing", "corrected", "covered", "gains", "project_body"]
 
 Array = npt.NDArray[np.float64]
 
@@ -56,15 +56,15 @@ def project_body(state: Array, projection: Array) -> tuple[Array, Array]:
     return edges, slope
 
 
-def hidden(seen: Appearing, owner: IntArray) -> Array:
-    """``(L,)`` part of each body that the likeliest body of a nearer track stands before, 0..0.8."""
+def covered(seen: Appearing, owner: IntArray) -> Array:
+    """``(L,)`` part of each body, 0..1, that in the image lies over or under the likeliest body of another track."""
     names, first = np.unique(owner, return_index=True)
-    middle, bottom, size = seen.edges[first, 0], seen.edges[first, 2], seen.size[first]
+    middle, size = seen.edges[first, 0], seen.size[first]
     with np.errstate(invalid="ignore"):
         apart = np.abs(seen.edges[:, 0, None] - middle) / (0.35 * np.minimum(seen.size[:, None], size))
-        nearer = (bottom > seen.edges[:, 2, None]) & (owner[:, None] != names) & seen.visible[first]
-    cover = np.where(nearer, np.clip(1.0 - np.nan_to_num(apart, nan=1.0), 0.0, 1.0), 0.0)
-    return np.asarray(np.minimum(cover.max(axis=1, initial=0.0), 0.8))
+    other = (owner[:, None] != names) & seen.visible[first]
+    cover = np.where(other, np.clip(1.0 - np.nan_to_num(apart, nan=1.0), 0.0, 1.0), 0.0)
+    return np.asarray(cover.max(axis=1, initial=0.0))
 
 
 _GATE = 12.0

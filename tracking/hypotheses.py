@@ -27,12 +27,13 @@ COST_OF_A_TRACK = 5.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
-    """What one hypothesis said of one instant."""
+    """What one hypothesis said of one instant; ``score`` is its log-likelihood ratio up to then."""
 
     time_s: float
     state: Array
     doubt: Array
     boxes: tuple[Box, ...]
+    score: float = 0.0
 
 
 @dataclass(slots=True, eq=False)
@@ -44,6 +45,7 @@ class Forest:
         state: ``(L, 5)`` x, y, vx, vy (metres, seconds) and height; doubt: ``(L, 5, 5)``.
         score: ``(L,)`` log-likelihood ratio since the track began.
         boxes: taken at this instant; path: the last instants.
+        main: ``(L,)`` bool, of each track what was chosen last, continued; those of all tracks agree.
     """
 
     owner: IntArray
@@ -52,13 +54,17 @@ class Forest:
     score: Array
     boxes: list[tuple[Box, ...]]
     path: list[tuple[Node, ...]]
+    main: BoolArray
 
     def __len__(self) -> int:
         return len(self.owner)
 
     @classmethod
     def empty(cls) -> Forest:
-        return cls(np.zeros(0, np.int64), np.zeros((0, 5)), np.zeros((0, 5, 5)), np.zeros(0), [], [])
+        none = np.zeros(0)
+        return cls(
+            none.astype(np.int64), np.zeros((0, 5)), np.zeros((0, 5, 5)), none, [], [], none.astype(bool)
+        )
 
     def take(self, rows: IntArray) -> Forest:
         return Forest(
@@ -68,6 +74,7 @@ class Forest:
             self.score[rows],
             [self.boxes[row] for row in rows],
             [self.path[row] for row in rows],
+            self.main[rows],
         )
 
     def add(self, owner: int, node: Node) -> None:
@@ -78,6 +85,7 @@ class Forest:
         self.score = np.append(self.score, COST_OF_A_TRACK)
         self.boxes.append(node.boxes)
         self.path.append((node,))
+        self.main = np.append(self.main, True)
 
 
 @dataclass(slots=True, eq=False)
@@ -99,59 +107,101 @@ class Track:
     settled: list[Node] = field(default_factory=list)
 
 
-def likeliest(total: Array, forest: Forest, count: int, chosen: set[int]) -> tuple[IntArray, IntArray]:
-    """The likeliest continuations of each track: row of the hypothesis, and column (0 = miss, 1 + box).
+def likeliest(total: Array, forest: Forest, count: int) -> tuple[IntArray, IntArray, BoolArray]:
+    """The likeliest continuations of each track: row of the hypothesis, column (0 = miss, 1 + box), and if it is
+    the main one.
 
-    What was chosen last stays, with no box at this instant: those of all tracks agree, so there is always a
-    way.
+    The likeliest ones of neighbours may all want the same boxes. So whatever else is dropped, what was chosen last
+    goes on, by the best assignment of this camera's boxes to all tracks at once: there is always a good way on that
+    the tracks agree upon.
     """
     rows, columns = np.nonzero(np.isfinite(total))
     order = np.lexsort((columns, rows, -total[rows, columns], forest.owner[rows]))
     rows, columns = rows[order], columns[order]
     owner = forest.owner[rows]
     rank = np.arange(len(rows)) - np.searchsorted(owner, owner)
-    way_out = np.array(
-        [id(path[-1]) in chosen and not boxes for path, boxes in zip(forest.path, forest.boxes, strict=True)]
-    )
-    kept = (rank < count) | (way_out[rows] & (columns == 0))
-    return rows[kept], columns[kept]
+    main = _assigned(total, forest.main)[rows] == columns
+    kept = (rank < count) | main
+    return rows[kept], columns[kept], main[kept]
 
 
-def compatible(forest: Forest, optional: BoolArray) -> dict[int, int]:
-    """The likeliest choice of hypotheses in which no box is used twice, by track; optional tracks may be left
-    out.
+def _assigned(total: Array, main: BoolArray) -> IntArray:
+    """``(L,)`` column of each main hypothesis, no box twice; -1 for the others."""
+    rows = np.flatnonzero(main)
+    missed = np.where(np.eye(len(rows), dtype=bool), total[rows, 0], _NEVER)
+    gain = np.column_stack([np.maximum(total[rows, 1:], _NEVER), missed])
+    at, column = scipy.optimize.linear_sum_assignment(gain, maximize=True)
+    taken = np.full(len(total), -1)
+    taken[rows[at]] = np.where(column < total.shape[1] - 1, column + 1, 0)
+    return taken
+
+
+_NEVER = -1e9
+
+
+def compatible(forest: Forest, least: Array, apart_m: float) -> dict[int, int]:
+    """The likeliest choice of hypotheses in which no box is used twice and no two stand in one place, by track.
 
     Args:
-        optional: ``(tracks,)`` bool; their scores count from the cost of a new track.
+        least: ``(tracks,)`` a track whose score does not exceed it is better left out: what it costs to begin one, or
+            what was settled of one that is believed, less what it costs to end it. Could none ever be left out, two
+            tracks that share one person's boxes would explain them as well as one that has all and one that has none.
+        apart_m: no two stand closer.
     """
-    score = forest.score - np.where(optional, COST_OF_A_TRACK, 0.0)[forest.owner]
+    score = forest.score - least[forest.owner]
     first = np.unique(forest.owner, return_index=True)[1]
     used = [box for row in first for box in _claims(forest, row)]
-    if len(set(used)) == len(used) and (score[first] > 0).all():
+    meet = _meetings(forest, apart_m)
+    if len(set(used)) == len(used) and (score[first] > 0).all() and not meet[np.ix_(first, first)].any():
         return {int(forest.owner[row]): int(row) for row in first}
-    number: dict[tuple[float, Box], int] = {}
-    pairs = [
-        (number.setdefault(box, len(number)), row)
-        for row in range(len(forest))
-        for box in _claims(forest, row)
-    ]
-    rows, columns = np.array(pairs, np.int64).reshape(-1, 2).T
-    count = len(forest)
-    one_each = scipy.sparse.csr_array((np.ones(count), (forest.owner, np.arange(count))))
-    once = scipy.sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=(max(len(number), 1), count))
+    once = [*_of_each(forest.owner), *_of_each_box(forest), *_of_each_place(forest, meet)]
     solution = scipy.optimize.milp(
         -score,
-        integrality=np.ones(count),
+        integrality=np.ones(len(forest)),
         bounds=scipy.optimize.Bounds(0, 1),
-        constraints=[
-            scipy.optimize.LinearConstraint(one_each, np.where(optional, 0, 1), 1),
-            scipy.optimize.LinearConstraint(once, -np.inf, 1),
-        ],
+        constraints=scipy.optimize.LinearConstraint(_incidence(once, len(forest)), -np.inf, 1),
     )
     if solution.x is None:
-        raise RuntimeError(f"no consistent choice among {count} hypotheses: {solution.message}")
+        raise RuntimeError(f"no consistent choice among {len(forest)} hypotheses: {solution.message}")
     return {int(forest.owner[row]): int(row) for row in np.flatnonzero(solution.x > 0.5)}
 
 
 def _claims(forest: Forest, row: int) -> list[tuple[float, Box]]:
     return [(node.time_s, box) for node in forest.path[row] for box in node.boxes]
+
+
+def _meetings(forest: Forest, apart_m: float) -> BoolArray:
+    """``(L, L)`` hypotheses of two tracks that stand in one place now."""
+    away = forest.state[:, None, :2] - forest.state[None, :, :2]
+    near = (away**2).sum(axis=2) < apart_m**2
+    return np.asarray(near & (forest.owner[:, None] != forest.owner))
+
+
+def _of_each(owner: IntArray) -> list[IntArray]:
+    return [np.flatnonzero(owner == number) for number in np.unique(owner)]
+
+
+def _of_each_box(forest: Forest) -> list[IntArray]:
+    claimed: dict[tuple[float, Box], list[int]] = {}
+    for row in range(len(forest)):
+        for box in _claims(forest, row):
+            claimed.setdefault(box, []).append(row)
+    return [np.array(rows) for rows in claimed.values()]
+
+
+def _of_each_place(forest: Forest, meet: BoolArray) -> list[IntArray]:
+    """Each hypothesis with those of one other track that stand where it stands."""
+    return [
+        np.append(np.flatnonzero(meet[row] & (forest.owner == other)), row)
+        for row in np.flatnonzero(meet.any(axis=1))
+        for other in np.unique(forest.owner[meet[row]])
+        if other > forest.owner[row]
+    ]
+
+
+def _incidence(groups: list[IntArray], count: int) -> scipy.sparse.csr_array:
+    """``(groups, count)`` 0 and 1: who belongs to which group."""
+    rows = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+    return scipy.sparse.csr_array(
+        (np.ones(len(rows)), (rows, np.concatenate(groups))), shape=(len(groups), count)
+    )

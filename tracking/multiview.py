@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tracking.births import born, loose_feet, meetings
-from tracking.bodies import Appearing, corrected, gains, hidden
+from tracking.bodies import Appearing, corrected, covered, gains
 from tracking.ground import GroundTrack, smooth
-from tracking.hypotheses import Forest, Node, Track, compatible, likeliest
+from tracking.hypotheses import COST_OF_A_TRACK, Forest, Node, Track, compatible, likeliest
 from tracking.types import BoolArray, Detections
 from tracking.views import MultiViewConfig, Scan, View, scan_of
 
@@ -69,6 +69,11 @@ class MultiViewTracker:
         tracks = [t for t in (*self._ended, *self._tracks) if t.global_id is not None]
         return tuple(_drawn(t, self.config) for t in sorted(tracks, key=lambda t: t.global_id or 0))
 
+    def believed(self) -> dict[int, tuple[Node, ...]]:
+        """By id what was decided of every track that was believed, instant by instant, with the boxes it took."""
+        tracks = [t for t in (*self._ended, *self._tracks) if t.global_id is not None]
+        return {track.global_id or 0: (*track.settled, *track.path) for track in tracks}
+
     def _predict(self, time_s: float) -> None:
         dt = 0.0 if self._time_s is None else time_s - self._time_s
         self._time_s = time_s
@@ -77,6 +82,8 @@ class MultiViewTracker:
         forest.state = forest.state @ move.T
         forest.doubt = move @ forest.doubt @ move.T + noise
         forest.boxes = [()] * len(forest)
+        chosen = {id(track.now) for track in self._tracks}
+        forest.main = np.array([id(path[-1]) in chosen for path in forest.path], bool)
 
     # -- hypotheses -----------------------------------------------------------------------------------
 
@@ -86,13 +93,13 @@ class MultiViewTracker:
         if not len(forest):
             return
         seen = Appearing(forest, view)
-        detected = self.config.detected * (1.0 - hidden(seen, forest.owner))
+        detected = self.config.detected * (1.0 - self.config.merged * covered(seen, forest.owner))
         gain, standing = gains(seen, scan, view, detected, self.config)
         missed = np.where(seen.visible, np.log1p(-detected), 0.0)
         total = forest.score[:, None] + np.column_stack([missed, gain])
-        chosen = {id(track.now) for track in self._tracks}
-        rows, columns = likeliest(total, forest, self.config.leaves, chosen)
+        rows, columns, main = likeliest(total, forest, self.config.leaves)
         grown = forest.take(rows)
+        grown.main = main
         grown.score = total[rows, columns]
         took = np.flatnonzero(columns > 0)
         boxes = columns[took] - 1
@@ -107,19 +114,27 @@ class MultiViewTracker:
         """One hypothesis per track so that no box of the last instants is used twice; old branches are cut."""
         forest = self._forest
         for row in range(len(forest)):
-            node = Node(time_s, forest.state[row], forest.doubt[row], forest.boxes[row])
+            node = Node(
+                time_s, forest.state[row], forest.doubt[row], forest.boxes[row], float(forest.score[row])
+            )
             forest.path[row] = (*forest.path[row], node)
-        optional = np.array([track.global_id is None for track in self._tracks], bool)
-        chosen = compatible(forest, optional) if len(forest) else {}
+        least = np.array([self._least(track) for track in self._tracks])
+        chosen = compatible(forest, least, self.config.min_apart_m) if len(forest) else {}
         keep = np.ones(len(forest), bool)
         for number, track in enumerate(self._tracks):
             if number in chosen:
                 self._settle(track, chosen[number], keep)
             else:
                 keep[forest.owner == number] = False
+                self._ended += [track] if track.global_id is not None else []
         self._forest = forest.take(np.flatnonzero(keep))
         self._forest.owner = np.searchsorted(sorted(chosen), self._forest.owner)
         self._tracks = [track for number, track in enumerate(self._tracks) if number in chosen]
+
+    def _least(self, track: Track) -> float:
+        """A score at which a track is better left out; to end one that is believed costs what belief did."""
+        settled = track.settled[-1].score if track.settled else 0.0
+        return COST_OF_A_TRACK if track.global_id is None else settled - self.config.min_score
 
     def _settle(self, track: Track, row: int, keep: BoolArray) -> None:
         """Follow the chosen hypothesis; what disagrees with it about the oldest instant goes."""

@@ -26,6 +26,8 @@ class MultiViewConfig:
         middle_noise, top_noise, bottom_noise: box edges against the body.
         feet_visible: part of the boxes that reach the feet.
         detected: part of the people in full view that are detected.
+        merged: part of those that lie over or under another in the image and get no box of their own: of two bodies
+            that coincide non-maximum suppression leaves one.
         clutter: boxes of something else, per person-height squared of image.
         min_score: log-likelihood ratio at which a track is believed; it falls with every miss.
         max_lost_s: a track no camera has seen for longer ends.
@@ -43,6 +45,7 @@ class MultiViewConfig:
     bottom_noise: float = 0.06
     feet_visible: float = 0.7
     detected: float = 0.95
+    merged: float = 0.5
     clutter: float = 1.0
     min_score: float = 12.0
     max_lost_s: float = 2.0
