@@ -148,7 +148,8 @@ def admit(run: Run, camera: CameraConfig) -> Reader:
     region, calibration = region_of(camera, 0, 0), load_calibration(camera)
     rows = {} if tables.num_sie_rows is None else sie_rows([camera], tables.num_sie_rows, config.embedder)
     stored = stored_detections(config.model_copy(update={"cameras": [camera]}))
-    source = open_source(camera)
+    known = [reader.health().frames_in for reader in run.shard.readers if reader.camera_id == camera.id]
+    source = open_source(camera, first_frame=max(known, default=0))
     tables.regions[camera.id] = region
     tables.ground.pop(camera.id, None)
     if calibration is not None:

@@ -9,6 +9,7 @@ from typing import Any
 from pipeline.packets import CameraEnd, EmbeddedCrop
 from pipeline.stages.detection_files import DetectionWriter
 from pipeline.stages.embedding_files import EmbeddingWriter, StoredCrop
+from pipeline.stages.stored_lines import next_part
 from tracking.types import Detections, FloatArray, FrameRef
 
 
@@ -35,7 +36,9 @@ class DetectionRecorder:
         """A camera comes while the run goes on; one that comes back gets a file of its own beside the first."""
         header = self._headers.get(camera) or _like(self._headers)
         self._headers[camera], self._origin_s[camera] = header, origin_s
-        self._files[camera] = DetectionWriter(_free(self._folder, camera), {"camera": camera, **header})
+        self._files[camera] = DetectionWriter(
+            next_part(self._folder / f"{camera}.jsonl"), {"camera": camera, **header}
+        )
 
     def record(self, frame: FrameRef, detections: Detections) -> None:
         position_s = frame.timestamp_s - self._origin_s[frame.camera_id]
@@ -62,7 +65,9 @@ class EmbeddingRecorder:
         """As for detections."""
         header = self._headers.get(camera) or _like(self._headers)
         self._headers[camera] = header
-        self._files[camera] = EmbeddingWriter(_free(self._folder, camera), {"camera": camera, **header})
+        self._files[camera] = EmbeddingWriter(
+            next_part(self._folder / f"{camera}.jsonl"), {"camera": camera, **header}
+        )
 
     def record(self, crop: EmbeddedCrop, xyxy: FloatArray) -> None:
         stored = StoredCrop(xyxy, crop.quality, crop.embedding)
@@ -80,9 +85,3 @@ def _like(headers: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
         name: None if name == "fps" else 0 if name in ("width", "height") else value
         for name, value in header.items()
     }
-
-
-def _free(folder: Path, camera: str) -> Path:
-    """``<camera>.jsonl``, or ``<camera>~2.jsonl`` and so on where that is taken; no camera's name holds a tilde."""
-    names = (f"{camera}.jsonl", *(f"{camera}~{number}.jsonl" for number in range(2, 1_000_000)))
-    return next(folder / name for name in names if not (folder / name).exists())

@@ -45,8 +45,8 @@ class LeadIn:
         if packet.pts is None or packet.is_corrupt or packet.pts in self._shown:
             return True
         if not self.held:
-            return not packet.is_keyframe or packet.is_discard
-        return packet.pts < self.first_pts or packet.pts <= self._latest_passed()
+            return bool(not packet.is_keyframe or packet.is_discard)
+        return bool(packet.pts <= self._latest_passed())
 
     def take(self, packet: Any, start_s: float) -> bool:
         """Add the next packet; whether it is the first one behind ``start_s``, or too much is held."""
@@ -59,7 +59,8 @@ class LeadIn:
         self._held_bytes += packet.size
         if not packet.is_discard:
             self._shown.add(packet.pts)
-        return packet.pts > self.key_pts and (position_s >= start_s or self._held_bytes > MAX_HELD_BYTES)
+        is_enough = position_s >= start_s or self._held_bytes > MAX_HELD_BYTES
+        return bool(packet.pts > self.key_pts and is_enough)
 
     def _begin_at(self, key_pts: int) -> None:
         self._last_passed_pts = max(self._shown, default=None)

@@ -35,12 +35,15 @@ log = logging.getLogger(__name__)
 class LiveSource:
     """One live camera. Opening never fails: a camera that is down is one that has not come back yet.
 
+    Args:
+        first_frame: number of its first frame: one that comes back to a running run goes on where it left.
+
     Attributes:
         share: of the wanted frames that is used, in (0, 1]; lowered from outside where the machine is too slow.
         frames_shed: frames not used because of that, or not even decoded because the machine had fallen behind.
     """
 
-    def __init__(self, camera: CameraConfig) -> None:
+    def __init__(self, camera: CameraConfig, first_frame: int = 0) -> None:
         self.camera_id = camera.id
         self.info = SourceInfo(width=0, height=0, fps=camera.max_fps, frames_declared=None, is_live=True)
         self.truncated = False
@@ -57,7 +60,7 @@ class LiveSource:
         self._seen = time.monotonic()
         self._opened_s: float | None = None
         self._meter = RateMeter()
-        self._frame_index = -1
+        self._frame_index = first_frame - 1
         self._credit = 1.0
         self._size: tuple[int, int] | None = None
         self._skipped_before = 0

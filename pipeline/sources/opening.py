@@ -42,8 +42,11 @@ def stored_detections(config: Config) -> dict[str, StoredDetections]:
     return found
 
 
-def open_source(camera: CameraConfig, stored: StoredDetections | None = None) -> Source:
+def open_source(camera: CameraConfig, stored: StoredDetections | None = None, first_frame: int = 0) -> Source:
     """Open a camera; with ``stored`` detections its pictures are not touched at all.
+
+    Args:
+        first_frame: number of a live camera's first frame.
 
     Raises:
         SourceError: it cannot be read; the message names camera and file.
@@ -53,7 +56,7 @@ def open_source(camera: CameraConfig, stored: StoredDetections | None = None) ->
     if camera.is_live:
         from pipeline.sources.live import LiveSource
 
-        return LiveSource(camera)
+        return LiveSource(camera, first_frame)
     if is_images(camera.source):
         return ImageSource(camera)
     from pipeline.sources.video import VideoSource  # FFmpeg is loaded only where it is needed

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import SourceError
-from pipeline.stages.stored_lines import StoredLines
+from pipeline.stages.stored_lines import StoredLines, parts_of
 from tracking.mot import read_mot
 from tracking.types import Detections, FloatArray, IntArray, SecondsArray
 
@@ -68,43 +68,61 @@ def read_detections(path: Path) -> StoredDetections:
 
 
 def _read_jsonl(path: Path) -> StoredDetections:
-    frames: list[int] = []
-    positions: list[float] = []
-    counts: list[int] = []
-    rows: list[FloatArray] = []
-    header: dict[str, Any] | None = None
-    truncated = True
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.endswith("\n"):
-                break  # torn by a crash
-            record = _record(path, number, line)
-            if header is None:
-                header = _header(path, record)
-            elif record.get("end"):
-                truncated = bool(record.get("truncated", False))
-            else:
-                frame, position_s, boxes = _frame(path, number, record, len(header["classes"]))
-                if frames and frame <= frames[-1]:
-                    raise SourceError(f"{path}:{number}: frame {frame} follows frame {frames[-1]}")
-                frames.append(frame)
-                positions.append(position_s)
-                rows.append(boxes)
-                counts.append(len(boxes))
-    if header is None:
-        raise SourceError(f"{path}: holds no detections")
+    """A camera that came back has several files; its frame numbers go on from one to the next."""
+    parts = [_Part(part) for part in parts_of(path)]
+    first, last = parts[0].header, None
+    for part in parts:
+        if part.header["classes"] != first["classes"]:
+            raise SourceError(f"{part.path}:1: other classes than in {path}")
+        if part.frames and last is not None and part.frames[0] <= last:
+            raise SourceError(f"{part.path}:2: frame {part.frames[0]} follows frame {last}")
+        last = part.frames[-1] if part.frames else last
+    rows = [boxes for part in parts for boxes in part.rows]
+    counts = [len(boxes) for boxes in rows]
     return StoredDetections(
         path=path,
-        frame_index=np.asarray(frames, dtype=np.int64),
-        position_s=np.asarray(positions, dtype=np.float64),
+        frame_index=np.asarray([frame for part in parts for frame in part.frames], dtype=np.int64),
+        position_s=np.asarray([at for part in parts for at in part.positions], dtype=np.float64),
         first_row=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         rows=np.concatenate(rows) if rows else np.zeros((0, 6), np.float32),
-        classes=tuple(header["classes"]),
-        width=int(header["width"]),
-        height=int(header["height"]),
-        fps=header.get("fps"),
-        truncated=truncated,
+        classes=tuple(first["classes"]),
+        width=int(first["width"]),
+        height=int(first["height"]),
+        fps=first.get("fps"),
+        truncated=any(part.truncated for part in parts),
     )
+
+
+class _Part:
+    """One file of our JSON Lines."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.frames: list[int] = []
+        self.positions: list[float] = []
+        self.rows: list[FloatArray] = []
+        self.header: dict[str, Any] = {}
+        self.truncated = True
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                if not line.endswith("\n"):
+                    break  # torn by a crash
+                self._take(number, _record(path, number, line))
+        if not self.header:
+            raise SourceError(f"{path}: holds no detections")
+
+    def _take(self, number: int, record: dict[str, Any]) -> None:
+        if not self.header:
+            self.header = _header(self.path, record)
+        elif record.get("end"):
+            self.truncated = bool(record.get("truncated", False))
+        else:
+            frame, position_s, boxes = _frame(self.path, number, record, len(self.header["classes"]))
+            if self.frames and frame <= self.frames[-1]:
+                raise SourceError(f"{self.path}:{number}: frame {frame} follows frame {self.frames[-1]}")
+            self.frames.append(frame)
+            self.positions.append(position_s)
+            self.rows.append(boxes)
 
 
 def _record(path: Path, number: int, line: str) -> dict[str, Any]:

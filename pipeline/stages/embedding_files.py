@@ -12,13 +12,14 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.errors import SourceError
-from pipeline.stages.stored_lines import StoredLines
+from pipeline.stages.stored_lines import StoredLines, parts_of
 from tracking.types import FloatArray
 
 FORMAT = "crosscam-embeddings/1"
@@ -111,7 +112,11 @@ def _unpacked(text: str) -> FloatArray:
 
 
 def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Place and content of every line after the header; what was blanked out is gone."""
+    """Place and content of every line after the headers; what was blanked out is gone."""
+    return chain.from_iterable(map(_records_of_part, parts_of(path)))
+
+
+def _records_of_part(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         with path.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
