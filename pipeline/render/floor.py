@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -16,7 +17,7 @@ from pipeline.render.palette import colour_of, ink_on
 from pipeline.render.text import draw_text, text_size
 
 _PAPER, _LINE, _INK = (38, 34, 30), (70, 64, 58), (150, 145, 140)
-_TRAIL_S, _FRESH_S, _SMOOTH_S = 6.0, 0.6, 0.5
+_TRAIL_S, _FRESH_S, _SMOOTH_S, _UNSEEN_S = 6.0, 0.6, 0.5, 2.0
 _STEPS_M = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)
 
 
@@ -73,16 +74,26 @@ class FloorMap:
         return image
 
     def whole(self) -> Image:
-        """Every way at once, named where it ends."""
+        """Every way at once, named where it ends; dotted where nobody saw it."""
         image: Image = self._paper.copy()
         ways = [(path, self.pixels(path.ground)) for path in self.paths]
         for path, points in ways:
-            corners = np.round(points).astype(np.int32)
-            cv2.polylines(image, [corners], False, colour_of(path.global_id), stroke_px(image), cv2.LINE_AA)
+            self._way(image, path, points)
         for path, points in ways:
             self._marker(image, points[-1], path.global_id)
-        draw_caption(image, "ground plane", f"{len(ways)} identities")
+        draw_caption(image, "ground plane (dotted: unseen)", f"{len(ways)} identities")
         return image
+
+    def _way(self, image: Image, path: Path2, points: npt.NDArray[np.float64]) -> None:
+        colour, stroke = colour_of(path.global_id), stroke_px(image)
+        seen = np.split(
+            np.round(points).astype(np.int32), np.flatnonzero(np.diff(path.time_s) > _UNSEEN_S) + 1
+        )
+        cv2.polylines(image, seen, False, colour, stroke, cv2.LINE_AA)
+        for before, after in pairwise(seen):
+            count = max(2, round(float(np.linalg.norm(after[0] - before[-1])) / (5 * stroke)))
+            for dot in np.linspace(before[-1], after[0], count).round().astype(int).tolist():
+                cv2.circle(image, dot, max(1, stroke // 2), colour, cv2.FILLED, cv2.LINE_AA)
 
     def _ruled(self) -> Image:
         width, height = self._size
