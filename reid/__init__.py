@@ -5,6 +5,7 @@ Names are loaded when first used, so importing the package costs nothing.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from reid.pretrained import load_imagenet
     from reid.transreid import TransReID
     from reid.transreid_config import TransReIDConfig
+
+# OpenVINO tells its maker of every import; without this module it does not. Nothing leaves the machine unasked.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 __all__ = [
     "CheckpointError",

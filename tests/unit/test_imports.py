@@ -82,3 +82,11 @@ def test_the_main_job_loads_torch_only_for_the_networks_that_need_it():
     code = "import sys, pipeline.app; print('torch' in sys.modules, 'ultralytics' in sys.modules)"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert told.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize("package", ["pipeline", "reid"])
+def test_openvino_does_not_call_home(package: str):
+    pytest.importorskip("openvino")
+    code = f"import sys, {package}, openvino.tools.ovc, threading; print(threading.active_count())"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert told.stdout.split() == ["1"], "its telemetry sends from a thread, as soon as it is imported"
