@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -34,8 +35,7 @@ class TransReID(nn.Module):
         self.base = VisionTransformer(config, drop_path)
         if config.jpm:
             self.b1, self.b2 = last_layers(self.base), last_layers(self.base)
-            for index, part in enumerate(config.parts(), start=1):
-                self.register_buffer(f"part_{index}", torch.tensor([0, *part]), persistent=False)
+            self.register_buffer("part_log_counts", _part_log_counts(config), persistent=False)
         for suffix in self.suffixes():
             self.add_module(f"bottleneck{suffix}", _bn_neck(config.embed_dim))
             if config.num_classes:
@@ -88,8 +88,7 @@ class TransReID(nn.Module):
         if not self.config.jpm:
             return [self.base.norm(self.base.last_block().cls_rows(tokens))[:, 0]]
         whole = self.b1[1](cast(Block, self.b1[0]).cls_rows(tokens))
-        groups = [self.get_buffer(f"part{end}") for end in self.suffixes()[1:]]
-        parts = self.b2[1](cast(Block, self.b2[0]).cls_rows(tokens, groups))
+        parts = self.b2[1](cast(Block, self.b2[0]).cls_rows(tokens, self.get_buffer("part_log_counts")))
         return [whole[:, 0], *parts.unbind(1)]
 
     def embedding(self, features: Sequence[Tensor]) -> Tensor:
@@ -150,6 +149,12 @@ def _classifier(dim: int, num_classes: int) -> nn.Linear:
     head = nn.Linear(dim, num_classes, bias=False)
     nn.init.normal_(head.weight, std=0.001)
     return head
+
+
+def _part_log_counts(config: TransReIDConfig) -> Tensor:
+    """``(4, 1 + N)``: how often each token is in each jigsaw part with its CLS token, as a logarithm."""
+    counts = [np.bincount([0, *part], minlength=config.num_patches + 1) for part in config.parts()]
+    return torch.tensor(np.stack(counts), dtype=torch.float32).log()
 
 
 def _checked_ids(name: str, ids: SideInput | None, size: int, like: Tensor) -> Tensor:

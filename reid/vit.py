@@ -1,14 +1,13 @@
 """The vision transformer of TransReID: overlapping patches, pre-norm blocks, and a shortcut for the last one.
 
 Architecture: arXiv 2010.11929 with the overlapping patches of arXiv 2102.04378, section 3.1. Only the CLS row
-of the last block is ever read, so :meth:`Block.cls_rows` computes that row alone: keys and values of every
-token, but the query, projection and MLP of one. The numbers are the same; the work is a sixth.
+of the last block is ever read, so :meth:`Block.cls_rows` computes that row alone: query, projection and MLP of
+one token, and no keys and values. The numbers are the same; the work of that block is nearly nothing.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from copy import deepcopy
 
 import torch
@@ -61,16 +60,26 @@ class Attention(nn.Module):
         mixed: Tensor = self.proj(self._attend(q, k, v))
         return mixed
 
-    def cls_rows(self, x: Tensor, groups: Sequence[Tensor] | None) -> Tensor:
-        """Attention of the CLS token over all tokens, or over each group of tokens: ``(B, P, D)``."""
+    def cls_rows(self, x: Tensor, log_counts: Tensor | None) -> Tensor:
+        """Attention of the CLS token over all tokens, or over each of P sets of them: ``(B, P, D)``.
+
+        One query for each head: its product with the key weights meets the tokens themselves, and the value
+        weights meet their weighted sum, so keys and values of the tokens are never made. The key bias adds the
+        same to every score of a head, which softmax takes out again.
+        """
         dim = x.shape[-1]
-        weight, bias = self.qkv.weight, self.qkv.bias
-        q = self._heads(functional.linear(x[:, :1], weight[:dim], None if bias is None else bias[:dim]))
-        kv = functional.linear(x, weight[dim:], None if bias is None else bias[dim:])
-        k, v = (self._heads(part) for part in kv.chunk(2, dim=-1))
-        sets = [(k, v)] if groups is None else [(k[:, :, tokens], v[:, :, tokens]) for tokens in groups]
-        mixed: Tensor = self.proj(torch.cat([self._attend(q, *pair) for pair in sets], dim=1))
-        return mixed
+        per_head = (self.num_heads, dim // self.num_heads)
+        _, key, value = self.qkv.weight.view(3, *per_head, dim).unbind()
+        bias = self.qkv.bias
+        q = functional.linear(x[:, 0], self.qkv.weight[:dim], None if bias is None else bias[:dim])
+        asked = torch.einsum("bhd,hdc->bhc", self.scale * q.unflatten(1, per_head), key)
+        scores = (asked @ x.transpose(1, 2)).unsqueeze(1)
+        if log_counts is not None:
+            scores = scores + log_counts.unsqueeze(1)
+        sums = scores.softmax(dim=-1).flatten(1, 2) @ x
+        mixed = torch.einsum("bphc,hdc->bphd", sums.unflatten(1, (-1, self.num_heads)), value).flatten(2)
+        out: Tensor = self.proj(mixed if bias is None else mixed + bias[2 * dim :])
+        return out
 
 
 class Mlp(nn.Module):
@@ -104,18 +113,18 @@ class Block(nn.Module):
         out: Tensor = x + self.drop_path(self.mlp(self.norm2(x)))
         return out
 
-    def cls_rows(self, x: Tensor, groups: Sequence[Tensor] | None = None) -> Tensor:
+    def cls_rows(self, x: Tensor, log_counts: Tensor | None = None) -> Tensor:
         """The CLS row of this block's output, alone.
 
         Args:
             x: ``(B, 1 + N, D)`` tokens, CLS first.
-            groups: for each of P sequences the indices of its tokens, the CLS token's 0 among them;
-                None is the one sequence of all tokens.
+            log_counts: ``(P, 1 + N)``, for each of P sequences the logarithm of how often each token is in it
+                (-inf: not at all; CLS is in each); None is the one sequence of all tokens.
 
         Returns:
             ``(B, P, D)``, P = 1 for None.
         """
-        attended: Tensor = self.attn.cls_rows(self.norm1(x), groups)
+        attended: Tensor = self.attn.cls_rows(self.norm1(x), log_counts)
         batch, parts, dim = attended.shape
         # Every sequence draws its own stochastic depth, so the sequences become samples.
         rows: Tensor = x[:, :1].expand(batch, parts, dim).reshape(-1, dim)
