@@ -40,6 +40,12 @@ def ours(fps: float, params: Params) -> Step:
     return step
 
 
+def unfitted(fps: float, params: Params) -> Step:
+    """Ours with every parameter that is searched in the middle of its range: what it does without any fitting."""
+    middle = suggest(lambda p: (p.low * p.high) ** 0.5 if p.logarithmic else 0.5 * (p.low + p.high))
+    return ours(fps, middle | params)
+
+
 def boxmot(name: str, constructor_defaults: bool = False) -> Callable[[float, Params], Step]:
     def make(fps: float, params: Params) -> Step:
         from boxmot.trackers.factory import create_tracker
@@ -150,6 +156,7 @@ def norfair(**defaults: Any) -> Callable[[float, Params], Step]:
 
 PEERS: dict[str, Callable[[float, Params], Step]] = {
     "ours": ours,
+    "ours@middle": unfitted,
     **{
         f"boxmot-{n}": boxmot(n)
         for n in [
