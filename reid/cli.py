@@ -53,7 +53,7 @@ Weights = Annotated[Path, typer.Argument(metavar="WEIGHTS", help="Checkpoint, or
 WeightsOption = Annotated[Path, typer.Option("--weights", help="Checkpoint, or an exported network.")]
 Backend = Annotated[BackendChoice, typer.Option(help="What runs it.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 … or auto.")]
-Precision = Annotated[str, typer.Option(help="fp32, bf16 or fp16.")]
+Precision = Annotated[str, typer.Option(help="fp32, bf16 or fp16; for torch on a CPU also int8.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Crops per forward pass.")]
 Field = Annotated[
     Optional[list[str]],  # noqa: UP045

@@ -62,7 +62,8 @@ class Embedder:
                 any network that maps images to one vector each.
             backend: ``torch``, ``onnx`` or ``openvino``.
             device: ``cpu``, ``cuda`` …, or ``auto``.
-            precision: ``fp32``, ``bf16`` or ``fp16``; ``onnx`` computes in what the file holds.
+            precision: ``fp32``, ``bf16`` or ``fp16``, for ``torch`` on the CPU also ``int8``; ``onnx`` computes in
+                what the file holds.
             batch_size: crops per forward pass.
             form: the input form; needed for a foreign network, otherwise overrides the file's own.
             known: fields of :class:`TransReIDConfig` for ``torch``, where the file does not show them.

@@ -1,4 +1,4 @@
-"""TransReID on torch: CPU or CUDA, in fp32, bf16 or fp16."""
+"""TransReID on torch: CPU or CUDA, in fp32, bf16 or fp16, on the CPU in int8 too."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from reid.backends.backend import ModelCard
+from reid.backends.int8 import int8_is_there, to_int8
 from reid.preprocess import InputForm
 from reid.transreid import TransReID
 
@@ -25,13 +26,14 @@ class TorchBackend:
     """Runs a :class:`TransReID`.
 
     Args:
-        model: taken over: moved to the device, put in eval mode.
+        model: taken over: moved to the device, put in eval mode, with int8 its layers replaced.
         form: its input; None is TransReID's usual normalisation at the network's own size.
         device: ``cpu``, ``cuda``, ``cuda:1`` … or ``auto``.
-        precision: ``fp32``, or ``bf16`` / ``fp16`` by autocast.
+        precision: ``fp32``, ``bf16`` / ``fp16`` by autocast, or ``int8`` (:mod:`reid.backends.int8`) on the CPU.
 
     Raises:
-        ValueError: an unknown precision, a device that is not there, or a form of another size.
+        ValueError: a precision that is unknown or not to be had here, a device that is not there, or a form of
+            another size.
     """
 
     def __init__(
@@ -42,14 +44,22 @@ class TorchBackend:
         device: str = "auto",
         precision: str = "fp32",
     ) -> None:
-        if precision not in DTYPES:
-            raise ValueError(f"precision: expected one of {', '.join(DTYPES)}, got {precision!r}")
+        if precision not in (*DTYPES, "int8"):
+            raise ValueError(f"precision: expected one of {', '.join(DTYPES)}, int8, got {precision!r}")
         self.card = card_of(model, form)
-        self._device, self._dtype = pick_device(device), DTYPES[precision]
+        self._device, self._dtype = pick_device(device), DTYPES.get(precision, torch.float32)
+        self._one_by_one = precision == "int8"
         self._model = model.to(self._device).eval()
+        if self._one_by_one:
+            if self._device.type != "cpu" or not int8_is_there():
+                raise ValueError(f"precision: int8 on torch needs a CPU and a torch with oneDNN, not {self._device}")
+            self._model = to_int8(self._model)
         self._table = model.sie_table().detach() if self.card.num_sie_rows else None
 
     def run(self, images: npt.NDArray[np.float32], codes: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        if self._one_by_one and len(images) > 1:
+            rows = [self.run(images[i : i + 1], codes[i : i + 1]) for i in range(len(images))]
+            return np.concatenate(rows)
         with torch.inference_mode(), self._autocast():
             batch = torch.from_numpy(images).to(self._device)
             side = None if self._table is None else self._table[torch.from_numpy(codes).to(self._device)]

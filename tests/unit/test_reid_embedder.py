@@ -22,6 +22,8 @@ from reid import (
     save_checkpoint,
 )
 from reid.backends.backend import ModelCard
+from reid.backends.int8 import Int8Linear
+from reid.image_files import embed_files, find_images
 from reid.preprocess import prepare
 
 CONFIG = TransReIDConfig(
@@ -169,6 +171,51 @@ def test_bf16_stays_close_to_fp32(model: TransReID, tmp_path: Path) -> None:
     full = Embedder.open(tmp_path / "model.pth", device="cpu").embed(crops(), "mean")
     half = Embedder.open(tmp_path / "model.pth", device="cpu", precision="bf16").embed(crops(), "mean")
     assert 0.999 < (full * half).sum(axis=1).min() < 1.0
+
+
+def test_int8_stays_close_to_fp32_and_batches_do_not_matter(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    save_checkpoint(TransReID(replace(CONFIG, depth=4, stride=(8, 8))), tmp_path / "model.pth")
+    full, small = (
+        Embedder.open(tmp_path / "model.pth", device="cpu", precision=precision) for precision in ("fp32", "int8")
+    )
+    rows = [0, 1, 2, "mean", "off"]
+    together = small.embed(crops(), rows)
+    assert 0.999 < (together * full.embed(crops(), rows)).sum(axis=1).min() < 0.999999
+    alone = np.concatenate([small.embed([crop], row) for crop, row in zip(crops(), rows, strict=True)])
+    np.testing.assert_array_equal(together, alone)
+    assert small.model_hash == full.model_hash
+    with pytest.raises(ValueError, match="int8, got 'int4'"):
+        Embedder.open(tmp_path / "model.pth", precision="int4")
+
+
+def test_int8_of_the_sample_network_stays_close_on_people(shared_data: Path) -> None:
+    paths = find_images([shared_data / "pku-reid"])[::16]
+    weights = Path(__file__).parents[2] / "samples" / "weights" / "transreid-synthetic.safetensors"
+    full, small = (
+        embed_files(Embedder.open(weights, device="cpu", precision=precision), paths, "mean")
+        for precision in ("fp32", "int8")
+    )
+    assert (full * small).sum(axis=1).min() > 0.999
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_int8_layers_are_exact_on_their_integers(bias: bool) -> None:
+    """The largest inputs on the largest weights: nothing may overflow, whatever the processor adds them in."""
+    torch.manual_seed(1)
+    linear = torch.nn.Linear(64, 40, bias=bias)
+    with torch.no_grad():
+        linear.weight.copy_(torch.distributions.StudentT(3.0).sample((40, 64)))
+    layer = Int8Linear(linear)
+    pairs = layer.integers.int().unflatten(1, (32, 2))
+    assert pairs.clamp(min=0).sum(2).max() <= 128 and (-pairs).clamp(min=0).sum(2).max() <= 128
+    assert pairs.abs().max() > 90
+    x = torch.where(torch.rand(6, 64) < 0.5, 0.0, 254.0)
+    x[0], x[1, 0] = 254.0, 254.0
+    for row in x:
+        whole = layer.integers.double() @ row.double()
+        expected = whole * layer.scale.double() + (0.0 if linear.bias is None else linear.bias.double())
+        torch.testing.assert_close(layer(row[None])[0].double(), expected, rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import openvino
 import pytest
 import torch
 
@@ -87,6 +88,15 @@ def test_int8_weights_are_smaller_and_batches_do_not_matter(tmp_path: Path, name
     np.testing.assert_allclose(together, alone, atol=1e-5)
     precise = Embedder(TorchBackend(model, FORM, device="cpu")).embed(crops(5), POLICIES)
     assert 0.999 < (together * precise).sum(axis=1).min() < 0.999999
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_a_precision_the_processor_lacks_is_refused(full: Path, precision: str) -> None:
+    able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if precision.upper() in able:
+        pytest.skip(f"this processor computes in {precision}")
+    with pytest.raises(ValueError, match=f"does not compute in {precision}"):
+        Embedder.open(full, "openvino", precision=precision)
 
 
 @pytest.mark.slow
