@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import av
@@ -183,6 +184,25 @@ def test_an_interrupted_video_leaves_nothing_behind(tmp_path: Path) -> None:
         video.write(np.zeros((64, 64, 3), np.uint8), 0.0)
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("pictures_after", [0, 9])
+def test_a_disk_that_is_full_while_encoding_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pictures_after: int
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(BrowserVideo, "_encode", full)
+    picture = np.zeros((64, 64, 3), np.uint8)
+    with (
+        pytest.raises(ExportError, match=r"full\.mp4: cannot be written: .*No space left"),
+        BrowserVideo(tmp_path / "full.mp4", 64, 64, 10.0) as video,
+    ):
+        for index in range(1 + pictures_after):
+            video.write(picture, index / 10)
+    assert list(tmp_path.iterdir()) == []
+    assert not [thread for thread in threading.enumerate() if thread.name == "video-full"]
 
 
 # -- parts
