@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -13,13 +15,17 @@ from pipeline.config import CameraConfig
 from pipeline.errors import SourceError
 from pipeline.export.header import CameraInfo
 from pipeline.export.record import ObservationTable
-from pipeline.packets import Frame
+from pipeline.packets import CameraEnd, Frame
 from pipeline.sources.opening import open_source
+from pipeline.sources.reader import Reader
 from tracking.types import FrameRef
 
 _MARGIN_S = 2.0
 _FALLBACK_FPS = 10.0
 _BLANK = (46, 42, 38)
+_AHEAD, _WAIT_S = 4, 1.0
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +45,22 @@ class Footage:
     _last_frame: int
 
     def frames(self) -> Iterator[Frame]:
-        """Every frame in time order, as the run saw it."""
+        """Every frame in time order, as the run saw it, a few of them decoded ahead."""
         if self.missing is not None:
             yield from self._blank_frames()
             return
-        source = open_source(self._config)
+        stop = threading.Event()
+        reader = Reader(open_source(self._config), _AHEAD, stop)
+        reader.start()
         try:
-            yield from source
+            while not isinstance(item := reader.next(_WAIT_S), CameraEnd):
+                if item is not None:
+                    yield item
         finally:
-            source.close()
+            stop.set()
+            reader.join()
+        if item.error is not None:
+            log.warning("%s", item.error)
 
     def _blank_frames(self) -> Iterator[Frame]:
         start_s = self.camera.start_s or 0.0
