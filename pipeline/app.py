@@ -81,7 +81,7 @@ def run(
         monitor = _monitor(config, stack)
         deliveries = _deliveries(config, output, stack)
         built = build_run(config, output, stop)
-        linker = open_linker(config, built.embedding_dim, output)
+        linker = open_linker(config, built.embedding_dim, output, built.header.cameras)
         writer = stack.enter_context(
             RunWriter(output, built.header, rotation=config.rotation, outlets=deliveries)
         )

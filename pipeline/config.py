@@ -187,7 +187,7 @@ class LinkingConfig(Section):
     rerank: Annotated[bool, Field(description="Offline: k-reciprocal re-ranking of the distances.")] = False
     multiview: Annotated[
         bool, Field(description="Offline: follow people over calibrated views that overlap, as evidence of who is who.")
-    ] = True
+    ] = False
     rules: Annotated[AssociationConfig, Field(description="Thresholds and gates.")] = AssociationConfig()
 
 

@@ -12,7 +12,9 @@ import numpy as np
 
 from pipeline.config import Config
 from pipeline.errors import ConfigError
+from pipeline.export.header import CameraInfo
 from pipeline.merge import EventTimeMerge
+from pipeline.multiview import eyes_of, people_seen
 from pipeline.packets import Watermark
 from pipeline.stages.detect import class_groups_of
 from pipeline.topologies import LEARNED, LearnedTopology, load_topology, read_mapping, sites_of
@@ -153,15 +155,18 @@ class OnlineLinker:
         return events, ()
 
 
-def open_linker(config: Config, embedding_dim: int, output: Path) -> Linker:
+def open_linker(
+    config: Config, embedding_dim: int, output: Path, cameras: Sequence[CameraInfo] = ()
+) -> Linker:
     """The linker that the configuration means.
 
     Args:
         embedding_dim: length of an embedding; 0 without embeddings.
         output: where a learned topology is kept.
+        cameras: with the sizes of their pictures; people are followed over calibrated views that overlap.
 
     Raises:
-        ConfigError: topology or corrections cannot be read.
+        ConfigError: topology, corrections or calibrations cannot be read.
     """
     rules, topology = config.association.rules, load_topology(config)
     learned = None
@@ -169,6 +174,7 @@ def open_linker(config: Config, embedding_dim: int, output: Path) -> Linker:
         learned = LearnedTopology(output / LEARNED, sites_of(config), rules)
         topology = learned.known
     corrections, groups = load_corrections(config), class_groups_of(config.detector)
+    eyes = eyes_of(config, cameras) if config.association.multiview else {}
 
     def gallery() -> Gallery:
         from reid.gallery import Gallery as FaissGallery
@@ -189,6 +195,7 @@ def open_linker(config: Config, embedding_dim: int, output: Path) -> Linker:
             gallery=index,
             corrections=corrections,
             rerank=_rerank(config),
+            sightings=people_seen(tracklets, eyes, config.detector.classes),
         )
 
     if config.association.mode == "offline":

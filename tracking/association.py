@@ -16,6 +16,7 @@ from tracking.gates import GateLimits
 from tracking.links import explain
 from tracking.partition import agglomerate, components, solve_exactly
 from tracking.reordering import Reordering, Rerank
+from tracking.sightings import Sightings
 from tracking.sketch import SketchTable, sketch_of
 from tracking.threshold import threshold_of
 from tracking.topology import Topology
@@ -91,6 +92,7 @@ def associate(
     gallery: Gallery | None = None,
     corrections: Corrections | None = None,
     rerank: Rerank | None = None,
+    sightings: Sequence[Sightings] = (),
 ) -> tuple[Trajectory, ...]:
     """Partition tracklets into identities.
 
@@ -102,6 +104,7 @@ def associate(
         gallery: an empty index for the look-alikes; None searches exactly.
         corrections: what a person decided.
         rerank: lets common neighbours decide between like distances; None leaves the distances alone.
+        sightings: whom the tracklets of views that overlap show; see ``sightings_of``.
 
     Returns:
         Every tracklet in exactly one trajectory, ids from 1 in order of first appearance.
@@ -118,14 +121,14 @@ def associate(
     topology = topology or Topology()
     means = CameraMeans.of(table) if config.camera_bias else None
     layout = Layout.of(table.cameras, topology, config.max_gap_s, means)
-    witness = Witness(table, layout, config.limits, limit, corrections)
+    witness = Witness(table, layout, config.limits, limit, corrections, sightings=sightings)
     longest_s = max([config.max_gap_s, *(link.max_s for link in topology.links)]) + config.clock_slack_s
     pairs = candidate_pairs(table, longest_s, config.max_ground_distance_m, config.neighbours, gallery)
     pairs = np.unique(np.concatenate([pairs, np.sort(witness.together, axis=1)]), axis=0)
     if rerank is not None and table.prototypes.size:
         evidence = witness.testify(pairs[:, 0], pairs[:, 1])
         neighbourly = Reordering(rerank(table.mean), evidence)
-        witness = Witness(table, layout, config.limits, limit, corrections, neighbourly.apply)
+        witness = Witness(table, layout, config.limits, limit, corrections, neighbourly.apply, sightings)
     evidence = witness.testify(pairs[:, 0], pairs[:, 1])
     label = _identities(len(table), evidence, witness, config)
     return _trajectories(table, label, evidence, witness)

@@ -11,6 +11,7 @@ from tracking.appearance import set_distances
 from tracking.camera_bias import CameraMeans
 from tracking.corrections import Corrections, KeyPair
 from tracking.gates import GateLimits, Verdicts, check
+from tracking.sightings import Sightings
 from tracking.sketch import SketchTable
 from tracking.topology import Topology, Windows
 from tracking.types import BoolArray, FloatArray, IntArray, TrackletKey
@@ -29,10 +30,13 @@ class Evidence:
         verdicts: the gates' answers.
         cosine: ``(M,)`` float32 distance, camera bias taken off, NaN where a side has no embedding.
         bias: ``(M,)`` float32 what the two cameras were found to add; see ``CameraMeans``.
+        agreement: ``(M,)`` float32, -1..1, whether one person's boxes were taken by both where views overlap (see
+            ``Sightings``), NaN where not known.
         weight: ``(M,)`` float32, positive for one identity, NaN where nothing speaks either way.
         forbidden: ``(M,)`` bool, never one identity.
         demanded: ``(M,)`` bool, one identity because a person said so.
         adjacent: ``(M,)`` bool, one camera, linked cameras, or both on the ground at once.
+        max_cosine_distance: what the distances were held against.
     """
 
     first: IntArray
@@ -40,10 +44,12 @@ class Evidence:
     verdicts: Verdicts
     cosine: FloatArray
     bias: FloatArray
+    agreement: FloatArray
     weight: FloatArray
     forbidden: BoolArray
     demanded: BoolArray
     adjacent: BoolArray
+    max_cosine_distance: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,6 +82,7 @@ class Witness:
     Args:
         layout: over the table's cameras.
         reorder: changes distances ``(M,)`` of rows ``(M,)`` and ``(M,)``; None leaves them.
+        sightings: of people over views that overlap, one of each group of views.
     """
 
     def __init__(
@@ -86,12 +93,14 @@ class Witness:
         max_cosine_distance: float,
         corrections: Corrections | None = None,
         reorder: Reorder | None = None,
+        sightings: Sequence[Sightings] = (),
     ) -> None:
         self.table = table
-        self.max_cosine_distance = max_cosine_distance
+        self._max_cosine_distance = max_cosine_distance
         self._layout = layout
         self._limits = limits
         self._reorder = reorder
+        self._sightings = sightings
         corrections = corrections or Corrections()
         rows = {sketch.key: row for row, sketch in enumerate(table.sketches)} if corrections else {}
         self.together = _row_pairs(corrections.together, rows)
@@ -101,17 +110,19 @@ class Witness:
     def testify(self, one: IntArray, other: IntArray) -> Evidence:
         """Everything known about the pairs ``(one[m], other[m])``, in either order."""
         first, second = self._in_time_order(one, other)
-        verdicts = check(
-            self.table, first, second, self._layout.topology, self._layout.windows, self._limits
-        )
+        verdicts = check(self.table, first, second, self._layout.topology, self._layout.windows, self._limits)
         demanded = self._listed(first, second, self._together_codes)
         forbidden = (verdicts.impossible & ~demanded) | self._listed(first, second, self._apart_codes)
         cosine = self._cosine(first, second, ~forbidden)
-        weight = self._weigh(cosine, verdicts.ground_m)
+        agreement = self._agreement(first, second, np.isfinite(verdicts.ground_m) & ~forbidden)
+        weight = self._weigh(cosine, verdicts.ground_m, agreement)
         at = self.table.camera[first], self.table.camera[second]
         bias = self._layout.bias[at]
         adjacent = (at[0] == at[1]) | self._layout.windows.linked[at] | np.isfinite(verdicts.ground_m)
-        return Evidence(first, second, verdicts, cosine, bias, weight, forbidden, demanded, adjacent)
+        limit = self._max_cosine_distance
+        return Evidence(
+            first, second, verdicts, cosine, bias, agreement, weight, forbidden, demanded, adjacent, limit
+        )
 
     def judge(self, one: IntArray, other: IntArray) -> tuple[FloatArray, BoolArray]:
         """Weights and bans only: what the partition asks for."""
@@ -129,14 +140,26 @@ class Witness:
             rows = np.flatnonzero(wanted)
             one, other = first[rows], second[rows]
             raw = set_distances(self.table.prototypes, self.table.weight, one, other)
-            known = np.clip(raw - self._layout.bias[self.table.camera[one], self.table.camera[other]], 0.0, 2.0)
+            known = np.clip(
+                raw - self._layout.bias[self.table.camera[one], self.table.camera[other]], 0.0, 2.0
+            )
             cosine[rows] = known if self._reorder is None else self._reorder(known, one, other)
         return cosine
 
-    def _weigh(self, cosine: FloatArray, ground_m: FloatArray) -> FloatArray:
-        """Looks count from +1 (alike) over 0 (at the threshold) to -1; place from +1 to 0 (at the gate)."""
-        looks = np.clip(1.0 - cosine / self.max_cosine_distance, -1.0, 1.0)
-        place = 1.0 - ground_m / self._limits.max_ground_distance_m
+    def _agreement(self, first: IntArray, second: IntArray, wanted: BoolArray) -> FloatArray:
+        agreement = np.full(len(first), np.nan, np.float32)
+        for row in np.flatnonzero(wanted) if self._sightings else ():
+            keys = (self.table.sketches[first[row]].key, self.table.sketches[second[row]].key)
+            known = [one.agreement(*keys) for one in self._sightings]
+            agreement[row] = next((value for value in known if not np.isnan(value)), np.nan)
+        return agreement
+
+    def _weigh(self, cosine: FloatArray, ground_m: FloatArray, agreement: FloatArray) -> FloatArray:
+        """Looks count from +1 (alike) over 0 (at the threshold) to -1; place from +1 to 0 (at the gate), or, where it is
+        known who took whose boxes, from +1 (one person's) to -1."""
+        looks = np.clip(1.0 - cosine / self._max_cosine_distance, -1.0, 1.0)
+        near = 1.0 - ground_m / self._limits.max_ground_distance_m
+        place = np.where(np.isnan(agreement), near, agreement)
         silent = np.isnan(looks) & np.isnan(place)
         return np.where(silent, np.nan, np.nan_to_num(looks) + np.nan_to_num(place)).astype(np.float32)
 

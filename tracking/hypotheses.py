@@ -5,6 +5,7 @@ Track-oriented multiple hypothesis tracking: Reid (1979), Poore and Gadaleta (20
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 import scipy.optimize
 import scipy.sparse
 
+from tracking.partition import components
 from tracking.types import BoolArray, IntArray
 
 __all__ = ["COST_OF_A_TRACK", "Box", "Forest", "Node", "Track", "compatible", "likeliest"]
@@ -149,59 +151,80 @@ def compatible(forest: Forest, least: Array, apart_m: float) -> dict[int, int]:
         apart_m: no two stand closer.
     """
     score = forest.score - least[forest.owner]
-    first = np.unique(forest.owner, return_index=True)[1]
-    used = [box for row in first for box in _claims(forest, row)]
-    meet = _meetings(forest, apart_m)
-    if len(set(used)) == len(used) and (score[first] > 0).all() and not meet[np.ix_(first, first)].any():
-        return {int(forest.owner[row]): int(row) for row in first}
-    once = [*_of_each(forest.owner), *_of_each_box(forest), *_of_each_place(forest, meet)]
+    wanted = [*_boxes_wanted(forest), *_places_wanted(forest, apart_m)]
+    chosen: dict[int, int] = {}
+    for rows, groups in _problems(forest.owner, wanted):
+        taken = _first_choice(forest.owner[rows], score[rows], groups)
+        if taken is None:
+            taken = _best_choice(score[rows], [*_of_each(forest.owner[rows]), *groups])
+        chosen |= {int(forest.owner[row]): int(row) for row in rows[taken]}
+    return dict(sorted(chosen.items()))
+
+
+def _problems(owner: IntArray, wanted: list[IntArray]) -> Iterator[tuple[IntArray, list[IntArray]]]:
+    """Rows of tracks that may want the same, and the positions in them of what only one of each group may have."""
+    edges = [(owner[group[0]], other) for group in wanted for other in np.unique(owner[group])]
+    first, second = np.array(edges, np.int64).reshape(-1, 2).T
+    label = components(int(owner.max(initial=-1)) + 1, first, second)[owner]
+    groups: dict[int, list[IntArray]] = {}
+    for group in wanted:
+        groups.setdefault(int(label[group[0]]), []).append(group)
+    for number in np.unique(label):
+        rows = np.flatnonzero(label == number)
+        yield rows, [np.searchsorted(rows, group) for group in groups.get(int(number), [])]
+
+
+def _first_choice(owner: IntArray, score: Array, groups: list[IntArray]) -> IntArray | None:
+    """Every track's likeliest hypothesis (they come first), where that is possible and good for all."""
+    first = np.unique(owner, return_index=True)[1]
+    first = first[score[first] > 0]
+    best = np.unique(owner[score > 0])
+    clash = any(np.isin(group, first).sum() > 1 for group in groups)
+    return None if clash or len(best) > len(first) else first
+
+
+def _best_choice(score: Array, once: list[IntArray]) -> IntArray:
+    """The rows of the greatest total score, at most one of each group."""
     solution = scipy.optimize.milp(
         -score,
-        integrality=np.ones(len(forest)),
+        integrality=np.ones(len(score)),
         bounds=scipy.optimize.Bounds(0, 1),
-        constraints=scipy.optimize.LinearConstraint(_incidence(once, len(forest)), -np.inf, 1),
+        constraints=scipy.optimize.LinearConstraint(_incidence(once, len(score)), -np.inf, 1),
     )
     if solution.x is None:
-        raise RuntimeError(f"no consistent choice among {len(forest)} hypotheses: {solution.message}")
-    return {int(forest.owner[row]): int(row) for row in np.flatnonzero(solution.x > 0.5)}
-
-
-def _claims(forest: Forest, row: int) -> list[tuple[float, Box]]:
-    return [(node.time_s, box) for node in forest.path[row] for box in node.boxes]
-
-
-def _meetings(forest: Forest, apart_m: float) -> BoolArray:
-    """``(L, L)`` hypotheses of two tracks that stand in one place now."""
-    away = forest.state[:, None, :2] - forest.state[None, :, :2]
-    near = (away**2).sum(axis=2) < apart_m**2
-    return np.asarray(near & (forest.owner[:, None] != forest.owner))
+        raise RuntimeError(f"no consistent choice among {len(score)} hypotheses: {solution.message}")
+    return np.flatnonzero(solution.x > 0.5)
 
 
 def _of_each(owner: IntArray) -> list[IntArray]:
     return [np.flatnonzero(owner == number) for number in np.unique(owner)]
 
 
-def _of_each_box(forest: Forest) -> list[IntArray]:
+def _boxes_wanted(forest: Forest) -> list[IntArray]:
+    """Hypotheses of several tracks that took one box."""
     claimed: dict[tuple[float, Box], list[int]] = {}
     for row in range(len(forest)):
-        for box in _claims(forest, row):
-            claimed.setdefault(box, []).append(row)
-    return [np.array(rows) for rows in claimed.values()]
+        for node in forest.path[row]:
+            for box in node.boxes:
+                claimed.setdefault((node.time_s, box), []).append(row)
+    owner = forest.owner.tolist()
+    return [np.array(rows) for rows in claimed.values() if owner[rows[0]] != owner[rows[-1]]]
 
 
-def _of_each_place(forest: Forest, meet: BoolArray) -> list[IntArray]:
-    """Each hypothesis with those of one other track that stand where it stands."""
+def _places_wanted(forest: Forest, apart_m: float) -> list[IntArray]:
+    """Each hypothesis with those of one other track that stand where it stands now."""
+    away = forest.state[:, None, :2] - forest.state[None, :, :2]
+    meet = ((away**2).sum(axis=2) < apart_m**2) & (forest.owner[:, None] < forest.owner)
     return [
-        np.append(np.flatnonzero(meet[row] & (forest.owner == other)), row)
+        np.append(row, others[forest.owner[others] == other])
         for row in np.flatnonzero(meet.any(axis=1))
-        for other in np.unique(forest.owner[meet[row]])
-        if other > forest.owner[row]
+        for others in [np.flatnonzero(meet[row])]
+        for other in np.unique(forest.owner[others])
     ]
 
 
 def _incidence(groups: list[IntArray], count: int) -> scipy.sparse.csr_array:
     """``(groups, count)`` 0 and 1: who belongs to which group."""
     rows = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
-    return scipy.sparse.csr_array(
-        (np.ones(len(rows)), (rows, np.concatenate(groups))), shape=(len(groups), count)
-    )
+    ones, columns = np.ones(len(rows)), np.concatenate(groups)
+    return scipy.sparse.csr_array((ones, (rows, columns)), shape=(len(groups), count))

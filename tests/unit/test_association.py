@@ -62,6 +62,7 @@ def test_the_same_looks_in_two_cameras_are_linked_with_evidence() -> None:
     assert link.runner_up_distance is None
     assert link.gap_s == pytest.approx(5.5)
     assert link.crops_used == (1, 1)
+    assert link.max_cosine_distance == 0.4
     assert link.reason == "appearance"
     assert "travel_time" in link.gates
     assert "class" in link.gates

@@ -83,6 +83,7 @@ LINK = Link(
     gates=("class", "time_order", "travel_time"),
     travel_window_s=(0.5, float("inf")),
     crops_used=(2, 2),
+    max_cosine_distance=0.25,
 )
 TRAJECTORIES = (
     Trajectory(1, 0, (FIRST.key, SECOND.key), (LINK,)),
@@ -142,6 +143,8 @@ def test_link_carries_its_evidence(tmp_path: Path) -> None:
         "reason": "appearance",
         "cosine_distance": 0.123457,
         "camera_bias": 0.0,
+        "max_cosine_distance": 0.25,
+        "view_agreement": None,
         "runner_up_distance": 0.5,
         "margin": 0.376543,
         "gap_s": 1.6,
