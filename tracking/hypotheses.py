@@ -163,9 +163,9 @@ def compatible(forest: Forest, least: Array, apart_m: float) -> dict[int, int]:
 
 def _problems(owner: IntArray, wanted: list[IntArray]) -> Iterator[tuple[IntArray, list[IntArray]]]:
     """Rows of tracks that may want the same, and the positions in them of what only one of each group may have."""
-    edges = [(owner[group[0]], other) for group in wanted for other in np.unique(owner[group])]
-    first, second = np.array(edges, np.int64).reshape(-1, 2).T
-    label = components(int(owner.max(initial=-1)) + 1, first, second)[owner]
+    first = np.repeat([group[0] for group in wanted], [len(group) for group in wanted]).astype(np.int64)
+    second = np.concatenate([np.zeros(0, np.int64), *wanted])
+    label = components(int(owner.max(initial=-1)) + 1, owner[first], owner[second])[owner]
     groups: dict[int, list[IntArray]] = {}
     for group in wanted:
         groups.setdefault(int(label[group[0]]), []).append(group)
@@ -178,9 +178,9 @@ def _first_choice(owner: IntArray, score: Array, groups: list[IntArray]) -> IntA
     """Every track's likeliest hypothesis (they come first), where that is possible and good for all."""
     first = np.unique(owner, return_index=True)[1]
     first = first[score[first] > 0]
-    best = np.unique(owner[score > 0])
-    clash = any(np.isin(group, first).sum() > 1 for group in groups)
-    return None if clash or len(best) > len(first) else first
+    taken = np.zeros(len(owner), bool)
+    taken[first] = True
+    return None if any(taken[group].sum() > 1 for group in groups) else first
 
 
 def _best_choice(score: Array, once: list[IntArray]) -> IntArray:
@@ -202,25 +202,28 @@ def _of_each(owner: IntArray) -> list[IntArray]:
 
 def _boxes_wanted(forest: Forest) -> list[IntArray]:
     """Hypotheses of several tracks that took one box."""
-    claimed: dict[tuple[float, Box], list[int]] = {}
-    for row in range(len(forest)):
-        for node in forest.path[row]:
-            for box in node.boxes:
-                claimed.setdefault((node.time_s, box), []).append(row)
+    nodes: dict[int, Node] = {}
+    rows: dict[int, list[int]] = {}
+    for row, path in enumerate(forest.path):
+        for node in path:
+            nodes[id(node)] = node
+            rows.setdefault(id(node), []).append(row)
+    takers: dict[tuple[float, Box], list[int]] = {}
+    for name, node in nodes.items():
+        for box in node.boxes:
+            takers.setdefault((node.time_s, box), []).extend(rows[name])
     owner = forest.owner.tolist()
-    return [np.array(rows) for rows in claimed.values() if owner[rows[0]] != owner[rows[-1]]]
+    return [np.array(who) for who in takers.values() if owner[who[0]] != owner[who[-1]]]
 
 
 def _places_wanted(forest: Forest, apart_m: float) -> list[IntArray]:
     """Each hypothesis with those of one other track that stand where it stands now."""
     away = forest.state[:, None, :2] - forest.state[None, :, :2]
-    meet = ((away**2).sum(axis=2) < apart_m**2) & (forest.owner[:, None] < forest.owner)
-    return [
-        np.append(row, others[forest.owner[others] == other])
-        for row in np.flatnonzero(meet.any(axis=1))
-        for others in [np.flatnonzero(meet[row])]
-        for other in np.unique(forest.owner[others])
-    ]
+    near = (away**2).sum(axis=2) < apart_m**2
+    row, other = np.nonzero(near & (forest.owner[:, None] < forest.owner))
+    starts = np.flatnonzero(np.diff(row) | np.diff(forest.owner[other])) + 1
+    parts = zip(np.split(row, starts), np.split(other, starts), strict=True)
+    return [np.append(others, rows[0]) for rows, others in parts if len(rows)]
 
 
 def _incidence(groups: list[IntArray], count: int) -> scipy.sparse.csr_array:

@@ -50,7 +50,7 @@ class MultiViewConfig:
     min_score: float = 12.0
     max_lost_s: float = 2.0
     scans: int = 4
-    leaves: int = 30
+    leaves: int = 12
     min_apart_m: float = 0.25
 
 
