@@ -210,7 +210,7 @@ def draw_histogram(pairs: PairDistances, threshold: Threshold, path: str | Path)
         (np.histogram(pairs.same, edges)[0], "tab:green", f"same identity ({len(pairs.same)} pairs)"),
         (other, "tab:red", f"different identities ({pairs.num_different} pairs)"),
     ):
-        axes.hist(edges[:-1], edges, weights=counts, density=True, color=colour, alpha=0.55, label=label)
+        axes.hist(edges[:-1], edges.tolist(), weights=counts, density=True, color=colour, alpha=0.55, label=label)
     suggestion = f"suggested max_cosine_distance {threshold.max_cosine_distance:.3f}"
     errors = f"misses {threshold.missed:.1%}, links wrongly {threshold.wrongly_linked:.1%}"
     axes.axvline(

@@ -72,12 +72,12 @@ class Attention(nn.Module):
         _, key, value = self.qkv.weight.view(3, *per_head, dim).unbind()
         bias = self.qkv.bias
         q = functional.linear(x[:, 0], self.qkv.weight[:dim], None if bias is None else bias[:dim])
-        asked = torch.einsum("bhd,hdc->bhc", self.scale * q.unflatten(1, per_head), key)
+        asked = torch.einsum("bhd,hdc->bhc", self.scale * torch.unflatten(q, 1, per_head), key)
         scores = (asked @ x.transpose(1, 2)).unsqueeze(1)
         if log_counts is not None:
             scores = scores + log_counts.unsqueeze(1)
         sums = scores.softmax(dim=-1).flatten(1, 2) @ x
-        mixed = torch.einsum("bphc,hdc->bphd", sums.unflatten(1, (-1, self.num_heads)), value).flatten(2)
+        mixed = torch.einsum("bphc,hdc->bphd", torch.unflatten(sums, 1, (-1, self.num_heads)), value).flatten(2)
         out: Tensor = self.proj(mixed if bias is None else mixed + bias[2 * dim :])
         return out
 

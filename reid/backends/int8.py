@@ -57,7 +57,7 @@ class Int8Linear(nn.Module):
 
 def _pair_scale(weight: Tensor) -> Tensor:
     """``(N,)`` the smallest scale at which no two neighbours exceed `PAIR_LEVELS`."""
-    pairs = nn.functional.pad(weight, (0, weight.shape[1] % 2)).unflatten(1, (-1, 2))
+    pairs = torch.unflatten(nn.functional.pad(weight, (0, weight.shape[1] % 2)), 1, (-1, 2))
     sums = torch.maximum(pairs.clamp(min=0).sum(dim=2), (-pairs).clamp(min=0).sum(dim=2))
     # Rounding may add half a step to each of the two.
     return sums.amax(dim=1) / (PAIR_LEVELS - 1)
@@ -65,7 +65,8 @@ def _pair_scale(weight: Tensor) -> Tensor:
 
 def int8_is_there() -> bool:
     """Whether this torch has the integer products."""
-    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.onednn, "qlinear_pointwise")
+    built_in: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return built_in and hasattr(torch.ops.onednn, "qlinear_pointwise")
 
 
 def to_int8(model: TransReID) -> TransReID:
