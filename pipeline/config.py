@@ -106,7 +106,7 @@ class DetectorConfig(Section):
     min_confidence: Annotated[
         Unit | dict[str, Unit], Field(description="Lowest confidence kept: one number or one per class.")
     ] = 0.1
-    max_iou: Annotated[Unit, Field(description="NMS: boxes overlapping more than this are one.")] = 0.7
+    max_iou: Annotated[Unit, Field(description="NMS: boxes overlapping more than this are one.")] = 0.6
     confidence_gain: Annotated[
         float | None,
         Field(gt=0, le=20, description="Following takes 1 - (1 - confidence)^gain; null: 2.5 for networks, 1 for replay."),
