@@ -31,6 +31,8 @@ GATES = (
 """Every gate by name; a pair's ``checked`` and ``failed`` are bit sets in this order."""
 
 _TRANSITIVE = ("same_camera_time", "class", "site", "simultaneous", "speed", "ground")
+_BIT = {name: 1 << number for number, name in enumerate(GATES)}
+_TRANSITIVE_BITS = sum(_BIT[name] for name in _TRANSITIVE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ class Verdicts:
     @property
     def impossible(self) -> BoolArray:
         """Never one identity."""
-        return np.asarray((self.failed & _bits(*_TRANSITIVE)) != 0)
+        return np.asarray((self.failed & _TRANSITIVE_BITS) != 0)
 
     @property
     def linkable(self) -> BoolArray:
@@ -124,13 +126,9 @@ def _any_failed(answers: dict[str, tuple[BoolArray, BoolArray]], names: tuple[st
 def _pack(answers: dict[str, tuple[BoolArray, BoolArray]], count: int) -> tuple[IntArray, IntArray]:
     checked, failed = np.zeros(count, np.int64), np.zeros(count, np.int64)
     for name, (held, ok) in answers.items():
-        checked |= np.where(held, _bits(name), 0)
-        failed |= np.where(held & ~ok, _bits(name), 0)
+        checked[held] |= _BIT[name]
+        failed[held & ~ok] |= _BIT[name]
     return checked, failed
-
-
-def _bits(*names: str) -> int:
-    return sum(1 << GATES.index(name) for name in names)
 
 
 def _speed(

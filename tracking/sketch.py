@@ -155,6 +155,9 @@ class Shelf:
     def __iter__(self) -> Iterator[int]:
         return iter(self._at)
 
+    def __contains__(self, row: int) -> bool:
+        return row in self._at
+
     def put(self, row: int, sketch: Sketch) -> None:
         """Keep a sketch under a number, in place of what was there.
 
