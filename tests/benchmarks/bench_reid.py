@@ -121,20 +121,21 @@ def exported(model: TransReID, name: str, folder: Path) -> Backend | None:
     return OnnxBackend(path) if path.suffix == ".onnx" else OpenVinoBackend(path)
 
 
-def contenders(folder: Path, only: set[str]) -> dict[str, Callable[[], Array]]:
+def contenders(folder: Path, only: set[str] | None) -> dict[str, Callable[[], Array]]:
     torch.manual_seed(0)
     model = TransReID(CONFIG).eval()
     images = person_crops(BATCH, CONFIG.image_size)
     codes = np.arange(BATCH, dtype=np.int64) % CONFIG.num_sie_rows
     state = {key: value.clone() for key, value in model.state_dict().items()}
-    found = {name: exported(model, name, folder) for name in FILES if not only or name in only}
+    found = {name: exported(model, name, folder) for name in FILES if only is None or name in only}
     backends: dict[str, Backend] = {
         TORCH: TorchBackend(model, device="cpu"),
         TORCH_INT8: TorchBackend(deepcopy(model), device="cpu", precision="int8"),
     }
     backends.update({name: backend for name, backend in found.items() if backend is not None})
-    if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        backends["openvino bf16"] = OpenVinoBackend(folder / FILES["openvino fp32"], precision="bf16")
+    able, network = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"), folder / FILES["openvino fp32"]
+    if "BF16" in able and network.is_file():
+        backends["openvino bf16"] = OpenVinoBackend(network, precision="bf16")
 
     def plain() -> Array:
         with torch.no_grad():
@@ -155,7 +156,7 @@ class Result(NamedTuple):
 def measure(rounds: int = ROUNDS, networks: Path | None = None, only: set[str] | None = None) -> dict[str, Result]:
     """Every contender's result; prints them."""
     with tempfile.TemporaryDirectory() as folder:
-        runs = contenders(networks or Path(folder), only or set())
+        runs = contenders(networks or Path(folder), only)
         reference = runs[PLAIN]()
         cosines = {name: smallest_cosine(run(), reference) for name, run in runs.items()}
         taken: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
@@ -219,10 +220,10 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--blocks", type=int, default=CONFIG.depth, help="fewer for a quick look")
     parser.add_argument("--networks", type=Path, help="keep the exported networks here")
-    parser.add_argument("--only", nargs="+", choices=[*FILES], help="these besides plain and torch")
+    parser.add_argument("--only", nargs="*", metavar="NAME", help=f"of {', '.join(FILES)}; plain and torch always")
     options = parser.parse_args()
     CONFIG = replace(CONFIG, depth=options.blocks)
     if options.networks is not None:
         options.networks.mkdir(parents=True, exist_ok=True)
-    measure(options.rounds, options.networks, {*(options.only or ())})
+    measure(options.rounds, options.networks, None if options.only is None else {*options.only})
     sample_network_cosines()
