@@ -18,7 +18,7 @@ import numpy.typing as npt
 from tracking import kalman
 from tracking.affinity import CostWeights, Pairs, appearance_cost, association_pairs, overlap_pairs
 from tracking.assignment import assign_pairs
-from tracking.boxes import center_size, corners
+from tracking.boxes import center_size, corners, iou_matrix
 from tracking.kalman import MotionNoise
 from tracking.motion import check_affine
 from tracking.tracks import Tracks
@@ -51,8 +51,8 @@ class TrackerConfig:
         max_recovery_cost: how little a box may overlap the track's last one, as 1 - IoU, to be taken for it
             when the prediction failed; 0 switches this off.
         min_hits: detections a track needs to be confirmed.
-        min_evidence: and how sure they must be together: the sum of -ln(1 - confidence). Six detections of 0.7
-            weigh as much as two of 0.97.
+        min_evidence: and how sure they must be together: the sum of -ln(1 - confidence), less where a box
+            overlaps that of a confirmed track. Six detections of 0.7 weigh as much as two of 0.97.
         max_lost_s: a confirmed track not seen for longer ends.
         max_tentative_s: the same for one not yet confirmed; one and a half times the usual gap between frames
             where that is longer.
@@ -152,13 +152,14 @@ class CameraTracker:
         paused = self._advance(frame.timestamp_s, affine)
         seen = _Seen.of(detections, embeddings, self.config)
         track_of = self._match(seen)
+        weight = self._weights(seen, track_of)
         matched = (track_of >= 0).nonzero()[0]
         matched = matched[track_of[matched].argsort()]
-        told = self._correct(track_of[matched], matched, seen)
+        told = self._correct(track_of[matched], matched, seen, weight)
         lost = self._end(self._overdue())
         fresh = ((track_of < 0) & seen.strong).nonzero()[0]
         if len(fresh):
-            told = told.followed_by(self._begin(fresh, seen))
+            told = told.followed_by(self._begin(fresh, seen, weight))
         rows = seen.row[told.detection]
         return TrackedFrame(
             frame=frame,
@@ -267,7 +268,20 @@ class CameraTracker:
     def _group(self, class_id: IntArray) -> IntArray:
         return class_id if self._groups is None else self._groups[class_id]
 
-    def _correct(self, rows: IntArray, matched: IntArray, seen: _Seen) -> _Told:
+    def _weights(self, seen: _Seen, track_of: IntArray) -> Array:
+        """``(M,)`` how far each detection speaks for an object of its own: 1 - IoU with what confirmed tracks took.
+
+        Detectors see one object twice now and then; two boxes that share most of their area are likely one.
+        """
+        weight = np.ones(len(track_of))
+        taken = track_of >= 0
+        taken[taken] = self._tracks.confirmed[track_of[taken]]
+        if taken.any() and not taken.all():
+            box = corners(seen.center)
+            weight[~taken] -= iou_matrix(box[~taken], box[taken]).max(axis=1)
+        return weight
+
+    def _correct(self, rows: IntArray, matched: IntArray, seen: _Seen, weight: Array) -> _Told:
         """Give tracks their detections; what is to be told of them."""
         tracks, config = self._tracks, self.config
         center, confidence = seen.center[matched], seen.confidence[matched]
@@ -275,7 +289,7 @@ class CameraTracker:
         corrected = kalman.correct(tracks.filters.take(rows, axis=1), center, variance)
         tracks.filters[:, rows] = corrected
         tracks.observe(rows, center, self._now_s, config.cost.direction_memory_s)
-        tracks.evidence[rows] += _evidence(confidence)
+        tracks.evidence[rows] += weight[matched] * _evidence(confidence)
         tracks.confirmed[rows] |= (tracks.hits[rows] >= config.min_hits) & (
             tracks.evidence[rows] >= config.min_evidence
         )
@@ -299,11 +313,11 @@ class CameraTracker:
         self._tracks.keep(~rows)
         return ended
 
-    def _begin(self, fresh: IntArray, seen: _Seen) -> _Told:
+    def _begin(self, fresh: IntArray, seen: _Seen, weight: Array) -> _Told:
         """Start a track from each of these detections; what is to be told of them."""
         config, center = self.config, seen.center[fresh]
         local_id = np.arange(self._next_id, self._next_id + len(fresh))
-        evidence = _evidence(seen.confidence[fresh])
+        evidence = weight[fresh] * _evidence(seen.confidence[fresh])
         confirmed = (evidence >= config.min_evidence) & (config.min_hits <= 1)
         class_id = seen.class_id[fresh]
         looks = None if seen.looks is None else seen.looks[fresh]

@@ -104,6 +104,18 @@ def test_a_slow_camera_may_miss_a_frame_before_it_confirms():
     assert outputs[-1].local_id.tolist() == [1]
 
 
+def test_one_object_seen_twice_is_confirmed_later_than_two_side_by_side():
+    def frames_until_second(offset):
+        both = [(t, seen(box(100), box(100 + offset), confidence=[0.95, 0.8])) for t in regular(10, 4)]
+        alone = [(t - 1.0, seen(box(100))) for t in regular(10, 1)]
+        _, outputs = run([*alone, *both])
+        return next(i for i, out in enumerate(outputs[10:]) if out.confirmed.sum() == 2)
+
+    beside, half_over = frames_until_second(45.0), frames_until_second(10.0)
+    assert beside == 6
+    assert half_over >= 2 * beside
+
+
 def test_gone_for_too_long_is_someone_new():
     lost = TrackerConfig().max_lost_s
     frames, truth = scene(regular(25, 4 + lost), {"a": walker(100, 0, hidden=(2.0, 2.2 + lost))})
