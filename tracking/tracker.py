@@ -55,7 +55,7 @@ class TrackerConfig:
             overlaps that of a confirmed track. Six detections of 0.7 weigh as much as two of 0.97.
         max_lost_s: a confirmed track not seen for longer ends.
         max_tentative_s: the same for one not yet confirmed; one and a half times the usual gap between frames
-            where that is longer.
+            where that is longer, but never longer than ``max_lost_s``.
         smoothing: where boxes are given between what was detected (0) and what the filter says (1).
         appearance_weight: cost of a cosine distance of 1, where embeddings are given.
         cost: what makes a detection fit a track.
@@ -302,7 +302,8 @@ class CameraTracker:
     def _overdue(self) -> BoolArray:
         tracks, config = self._tracks, self.config
         # However slow the camera, the next frames must have a chance to bear the first one out.
-        tentative_s = max(config.max_tentative_s, _FRAMES_TO_CONFIRM * self._usual_gap_s)
+        patient_s = min(_FRAMES_TO_CONFIRM * self._usual_gap_s, config.max_lost_s)
+        tentative_s = max(config.max_tentative_s, patient_s)
         patience = np.where(tracks.confirmed, config.max_lost_s, tentative_s)
         return np.asarray(self._now_s - tracks.seen_s > patience)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tracking.tracker import CameraTracker, TrackerConfig
@@ -32,6 +32,12 @@ def footage(draw):
 
 @settings(max_examples=60, deadline=None)
 @given(footage())
+@example(
+    [
+        (0.2, Detections(np.array([[600.0, 100, 630, 160]]), np.array([0.6]), np.array([0]))),
+        (3.2, Detections(np.array([[100.0, 400, 130, 460]]), np.array([1.0]), np.array([0]))),
+    ]
+)
 def test_invariants(frames):
     config = TrackerConfig()
     tracker = CameraTracker("cam", config)
