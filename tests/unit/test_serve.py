@@ -182,6 +182,9 @@ def test_the_live_table_is_renewed_while_it_stands_and_its_thread_ends():
         table.frame("gate", 0.0)
         time.sleep(1.3)
     assert out.getvalue().count("gate") >= 2
+    patience_s = time.monotonic() + 10  # the thread is told to end and does so at its next turn
+    while not set(threading.enumerate()) <= before and time.monotonic() < patience_s:
+        time.sleep(0.05)
     assert set(threading.enumerate()) <= before
 
 
