@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -15,14 +15,16 @@ from tracking.camera_bias import CameraMeans
 from tracking.corrections import Corrections
 from tracking.evidence import Evidence, Layout, Witness
 from tracking.gallery import Gallery
-from tracking.links import describe, link_of
+from tracking.identities import Identities, OpenIdentity, RunIds
+from tracking.links import describe
 from tracking.memory import Memory
-from tracking.sketch import Sketch, SketchTable, sketch_of
+from tracking.rivals import Rival, is_clear, rival_of, usable
+from tracking.sketch import SketchTable, sketch_of
 from tracking.threshold import RunningThreshold
 from tracking.topology import Topology
-from tracking.types import BoolArray, IntArray, Link, Tracklet, TrackletKey, Trajectory
+from tracking.types import IntArray, Link, Tracklet, TrackletKey, Trajectory
 
-__all__ = ["Event", "Identities", "OnlineAssociator"]
+__all__ = ["Event", "OnlineAssociator"]
 
 _MEASURED_EVERY = 32
 
@@ -54,74 +56,6 @@ class Event:
     reason: str = ""
 
 
-class Identities(Protocol):
-    """Gives out global ids, never one twice, and keeps open identities over a restart (``IdentityStore``)."""
-
-    def allocate(self) -> int: ...
-
-    def remember(self, global_id: int, sketch: Sketch) -> None: ...
-
-    def supersede(self, global_id: int, by: int) -> None: ...
-
-    def forget(self, global_id: int) -> None: ...
-
-    def recall(self) -> Iterable[tuple[int, Sketch]]: ...
-
-
-class _Counter:
-    """Ids from 1, for one run."""
-
-    def __init__(self) -> None:
-        self._last = 0
-
-    def allocate(self) -> int:
-        self._last += 1
-        return self._last
-
-    def remember(self, global_id: int, sketch: Sketch) -> None:
-        pass
-
-    def supersede(self, global_id: int, by: int) -> None:
-        pass
-
-    def forget(self, global_id: int) -> None:
-        pass
-
-    def recall(self) -> Iterable[tuple[int, Sketch]]:
-        return ()
-
-
-@dataclass(slots=True)
-class _Identity:
-    """An identity that may still grow.
-
-    Attributes:
-        classes, starts, links: of all its tracklets in this run.
-        rows: the recent members it is recognised by.
-    """
-
-    global_id: int
-    classes: Counter[int] = field(default_factory=Counter)
-    starts: dict[TrackletKey, float] = field(default_factory=dict)
-    links: dict[TrackletKey, Link] = field(default_factory=dict)
-    rows: list[int] = field(default_factory=list)
-
-    def trajectory(self) -> Trajectory:
-        keys = sorted(self.starts, key=lambda key: (self.starts[key], key))
-        class_id = min(self.classes, key=lambda name: (-self.classes[name], name))
-        links = tuple(self.links[key] for key in keys if key in self.links)
-        return Trajectory(self.global_id, class_id, tuple(keys), links)
-
-
-@dataclass(frozen=True, slots=True)
-class _Rival:
-    """An identity a tracklet could join: the mean weight over its members, and the best link."""
-
-    global_id: int
-    weight: float
-    link: Link
-
-
 class OnlineAssociator:
     """Gives every tracklet an identity as it comes, in event time.
 
@@ -151,7 +85,7 @@ class OnlineAssociator:
         self._config = config
         self._topology = topology or Topology()
         self._class_group = class_group
-        self._ids = identities or _Counter()
+        self._ids = identities or RunIds()
         self._corrections = corrections or Corrections()
         self._partners: dict[TrackletKey, set[TrackletKey]] = defaultdict(set)
         for first, second in self._corrections.together:
@@ -161,7 +95,7 @@ class OnlineAssociator:
         self._means = CameraMeans()
         self._threshold = RunningThreshold(config.max_cosine_distance, config.max_prototypes)
         self._owner: dict[int, int] = {}
-        self._identity: dict[int, _Identity] = {}
+        self._identity: dict[int, OpenIdentity] = {}
         self._due: list[tuple[float, int]] = []
         self._layout: Layout | None = None
         self._laid_out_for = (0, 0)
@@ -178,8 +112,8 @@ class OnlineAssociator:
             identity.rows.append(row)
             self._owner[row] = gid
 
-    def _open(self, gid: int) -> _Identity:
-        self._identity[gid] = identity = _Identity(gid)
+    def _open(self, gid: int) -> OpenIdentity:
+        self._identity[gid] = identity = OpenIdentity(gid)
         heapq.heappush(self._due, (-np.inf, gid))
         return identity
 
@@ -258,7 +192,7 @@ class OnlineAssociator:
     def _decide(self, row: int, is_final: bool) -> tuple[Event, ...]:
         """First decision: the clearly best identity, or a new one."""
         rivals = self._rivals(row)
-        if rivals and _clear(rivals, 0.0 if is_final else self._config.min_margin * self._threshold.value):
+        if rivals and is_clear(rivals, 0.0 if is_final else self._config.min_margin * self._threshold.value):
             self._join(row, rivals[0])
             return (self._event("update", rivals[0].global_id, [row]), *self._unite(rivals, row))
         gid = self._ids.allocate()
@@ -283,7 +217,7 @@ class OnlineAssociator:
         reason = f"{self._memory[row].key} fits {best.global_id} better: {describe(best.link)}"
         return (self._revision(best.global_id, [row], now, reason),)
 
-    def _unite(self, rivals: Sequence[_Rival], row: int) -> tuple[Event, ...]:
+    def _unite(self, rivals: Sequence[Rival], row: int) -> tuple[Event, ...]:
         """A tracklet that fits two identities may show that they are one: the older id stays."""
         own = self._owner[row]
         for other in rivals:
@@ -307,7 +241,7 @@ class OnlineAssociator:
         known = weight[~np.isnan(weight)]
         return not forbidden.any() and len(known) > 0 and bool(known.mean() > 0)
 
-    def _rivals(self, row: int) -> list[_Rival]:
+    def _rivals(self, row: int) -> list[Rival]:
         """Identities the tracklet could belong to, best first, its own among them."""
         owners, distance = self._nearby(row)
         owners |= {self._owner[row]} if row in self._owner else set()
@@ -320,7 +254,7 @@ class OnlineAssociator:
         owner, rivals = np.array([gid for gid, _ in members]), []
         for gid in sorted(owners):
             next_best = min((far for other, far in distance.items() if other != gid), default=None)
-            rivals.append(_rival(gid, np.flatnonzero(owner == gid), table, evidence, next_best))
+            rivals.append(rival_of(gid, np.flatnonzero(owner == gid), table, evidence, next_best))
         return sorted((r for r in rivals if r is not None), key=lambda r: (-r.weight, r.global_id))
 
     def _nearby(self, row: int) -> tuple[set[int], dict[int, float]]:
@@ -335,7 +269,7 @@ class OnlineAssociator:
         open_ = evidence.verdicts.linkable & ~evidence.forbidden & ~np.isnan(evidence.cosine)
         for at in np.flatnonzero(open_):
             distance[owner[at]] = min(distance.get(owner[at], np.inf), float(evidence.cosine[at]))
-        return {owner[at] for at in np.flatnonzero(_usable(evidence))}, distance
+        return {owner[at] for at in np.flatnonzero(usable(evidence))}, distance
 
     def _against(self, others: Sequence[int], row: int) -> tuple[SketchTable, Evidence]:
         """What speaks for and against each of the others being the tracklet, and the table they are rows of."""
@@ -360,7 +294,7 @@ class OnlineAssociator:
 
     # -- keeping ----------------------------------------------------------------------------------------
 
-    def _join(self, row: int, rival: _Rival) -> None:
+    def _join(self, row: int, rival: Rival) -> None:
         self._enter(row, rival.global_id)
         self._identity[rival.global_id].links[self._memory[row].key] = rival.link
 
@@ -393,7 +327,7 @@ class OnlineAssociator:
         self._ids.supersede(gone, gid)
         self._trim(into)
 
-    def _trim(self, identity: _Identity) -> None:
+    def _trim(self, identity: OpenIdentity) -> None:
         """Keep the latest members; the record of keys and links stays whole."""
         spare = len(identity.rows) - self._config.max_members
         if spare > 0:
@@ -408,7 +342,7 @@ class OnlineAssociator:
             self._owner.pop(row, None)
         self._memory.forget(rows)
 
-    def _last_seen(self, identity: _Identity) -> float:
+    def _last_seen(self, identity: OpenIdentity) -> float:
         if any(self._memory.is_unfinished(row) for row in identity.rows):
             return np.inf
         return max(self._memory[row].end_s for row in identity.rows)
@@ -436,31 +370,3 @@ class OnlineAssociator:
         gone = old not in self._identity
         said = f"{old} superseded by {gid}, because {reason}" if gone else reason
         return Event("revision", self._now_s, gid, self._identity[gid].trajectory(), keys, old, gone, said)
-
-
-def _rival(
-    gid: int, at: IntArray, table: SketchTable, evidence: Evidence, next_best: float | None
-) -> _Rival | None:
-    """The identity whose members are the pairs ``at``, or None if the tracklet cannot join it."""
-    if not len(at) or evidence.forbidden[at].any():
-        return None
-    weight, usable = np.where(evidence.demanded[at], np.inf, evidence.weight[at]), _usable(evidence)[at]
-    known = weight[~np.isnan(weight)]
-    if not usable.any() or not known.mean() > 0:
-        return None
-    best = at[np.flatnonzero(usable)[np.argmax(weight[usable])]]
-    return _Rival(gid, float(known.mean()), link_of(table, evidence, int(best), next_best))
-
-
-def _usable(evidence: Evidence) -> BoolArray:
-    """Pairs that may be linked directly."""
-    alike = evidence.verdicts.linkable & ~evidence.forbidden & (evidence.weight > 0)
-    return np.asarray(evidence.demanded | alike)
-
-
-def _clear(rivals: Sequence[_Rival], margin: float) -> bool:
-    """The best is nearer than the next by the margin; without appearance there is nothing to compare."""
-    distances = [rival.link.cosine_distance for rival in rivals[:2]]
-    if len(distances) < 2 or distances[0] is None or distances[1] is None:
-        return True
-    return distances[1] - distances[0] >= margin
