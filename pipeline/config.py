@@ -162,7 +162,7 @@ class EmbedderConfig(Section):
     scale: Annotated[tuple[float, float, float], Field(description="Divided by, in 0..255 units.")] = (127.5, 127.5, 127.5)
     neck: Annotated[Literal["before", "after"], Field(description="TransReID: feature before or after the BNNeck.")] = "before"
     precision: Annotated[
-        Literal["fp32", "bf16", "fp16", "int8"], Field(description="int8: torch on a CPU, twice as fast as fp32.")
+        Literal["fp32", "bf16", "fp16", "int8"], Field(description="int8: torch on a CPU, half as fast again as fp32.")
     ] = "fp32"
     batch_size: Annotated[int, Field(ge=1, le=512)] = 16
     device: str = "auto"
