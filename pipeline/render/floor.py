@@ -61,13 +61,13 @@ class FloorMap:
         return np.asarray(centre + (ground - self._middle) * scale)
 
     def at(self, time_s: float, clock: str) -> Image:
-        """The map at one moment: who is there, and where they have been."""
+        """The map at one moment: who is there, and where they have been since they were last out of sight."""
         image: Image = self._paper.copy()
         for path in self.paths:
             rows = slice(*np.searchsorted(path.time_s, [time_s - _TRAIL_S, time_s + 1e-6]).tolist())
-            times, ground = path.time_s[rows], path.ground[rows]
+            times = path.time_s[rows]
             if len(times) and times[-1] >= time_s - _FRESH_S:
-                points = self.pixels(ground)
+                points = self.pixels(path.ground[rows][_since_unseen(times) :])
                 draw_trail(image, points, path.global_id)
                 self._marker(image, points[-1], path.global_id)
         draw_caption(image, "ground plane", clock)
@@ -86,9 +86,7 @@ class FloorMap:
 
     def _way(self, image: Image, path: Path2, points: npt.NDArray[np.float64]) -> None:
         colour, stroke = colour_of(path.global_id), stroke_px(image)
-        seen = np.split(
-            np.round(points).astype(np.int32), np.flatnonzero(np.diff(path.time_s) > _UNSEEN_S) + 1
-        )
+        seen = np.split(np.round(points).astype(np.int32), _reappearances(path.time_s))
         cv2.polylines(image, seen, False, colour, stroke, cv2.LINE_AA)
         for before, after in pairwise(seen):
             count = max(2, round(float(np.linalg.norm(after[0] - before[-1])) / (5 * stroke)))
@@ -124,6 +122,15 @@ class FloorMap:
         centre = (round(float(point[0])), round(float(point[1])))
         cv2.circle(image, centre, round(0.85 * max(size, width)), colour, cv2.FILLED, cv2.LINE_AA)
         draw_text(image, text, centre[0] - width // 2, centre[1] - height // 2, size, ink_on(colour))
+
+
+def _reappearances(time_s: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Rows before which nobody saw the identity for a while."""
+    return np.flatnonzero(np.diff(time_s) > _UNSEEN_S) + 1
+
+
+def _since_unseen(time_s: npt.NDArray[np.float64]) -> int:
+    return int(_reappearances(time_s).max(initial=0))
 
 
 def _paths(table: ObservationTable) -> list[Path2]:
