@@ -138,7 +138,7 @@ class CropConfig(Section):
     """Which crops are embedded: the quality gate and the policy."""
 
     policy: Literal["every_crop", "every_s", "best_k"] = "best_k"
-    k: Annotated[int, Field(ge=1, le=64, description="best_k: crops kept per tracklet.")] = 8
+    k: Annotated[int, Field(ge=1, le=64, description="best_k: crops kept of each stretch between two meetings.")] = 8
     every_s: Annotated[float, Field(gt=0, description="every_s: seconds between crops of a track; best_k: spacing.")] = 0.5
     min_width_px: Annotated[float, Field(ge=1)] = 12
     min_height_px: Annotated[float, Field(ge=1)] = 32

@@ -59,7 +59,7 @@ class Embedder:
 
         Args:
             path: a TransReID checkpoint for ``torch``; for the others a file of ``python -m reid export`` or
-                any network that maps images to one vector each.
+                any network that maps images to one vector each; for ``openvino`` also the folder of one.
             backend: ``torch``, ``onnx`` or ``openvino``.
             device: ``cpu``, ``cuda`` …, or ``auto``.
             precision: ``fp32``, ``bf16`` or ``fp16``, for ``torch`` on the CPU also ``int8``; ``onnx`` computes in
@@ -72,9 +72,7 @@ class Embedder:
             ValueError: the file does not fit, or an option does not; the message names it.
             FileNotFoundError: no such file.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(f"{path}: no such network")
+        path = _network_file(Path(path), backend)
         network = _open_backend(path, backend, device, precision, form, known)
         return cls(network, batch_size=batch_size, name=path.stem)
 
@@ -137,6 +135,18 @@ def _on_torch(model: Any) -> Backend:
     from reid.backends.torch import TorchBackend
 
     return TorchBackend(model, device=str(model.base.pos_embed.device))
+
+
+def _network_file(path: Path, backend: str) -> Path:
+    """The file itself, or the only ``.xml`` of a folder for ``openvino``."""
+    if path.is_dir() and backend == "openvino":
+        inside = sorted(path.glob("*.xml"))
+        if len(inside) != 1:
+            raise FileNotFoundError(f"{path}: expected one .xml in the folder, found {len(inside)}; name the file")
+        return inside[0]
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such network{' (a folder)' if path.is_dir() else ''}")
+    return path
 
 
 def _open_backend(

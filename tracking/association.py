@@ -18,6 +18,7 @@ from tracking.partition import agglomerate, components, solve_exactly
 from tracking.reordering import Reordering, Rerank
 from tracking.sightings import Sightings
 from tracking.sketch import SketchTable, sketch_of
+from tracking.speeds import SpeedLimits
 from tracking.threshold import threshold_of
 from tracking.topology import Topology
 from tracking.types import IntArray, Link, Tracklet, Trajectory
@@ -37,7 +38,7 @@ class AssociationConfig:
             before an early decision online, and to count as a clear passage.
         max_gap_s: the longest absence a link may span where the topology does not say.
         max_ground_distance_m: simultaneous ground positions further apart belong to two identities.
-        max_speed_mps: nobody moves faster on the ground plane.
+        max_speed_mps: nobody moves faster on the ground plane; None learns it (see ``SpeedLimits``).
         clock_slack_s: how far camera clocks may disagree.
         max_prototypes: appearance prototypes kept per tracklet.
         neighbours: look-alikes considered per tracklet.
@@ -51,7 +52,7 @@ class AssociationConfig:
     min_margin: float = 0.125
     max_gap_s: float = 600.0
     max_ground_distance_m: float = 1.5
-    max_speed_mps: float = 10.0
+    max_speed_mps: float | None = None
     clock_slack_s: float = 0.5
     max_prototypes: int = 4
     neighbours: int = 20
@@ -66,8 +67,9 @@ class AssociationConfig:
                 f"max_cosine_distance: expected 0 < distance <= 2, got {self.max_cosine_distance}"
             )
         for name in ("max_gap_s", "max_ground_distance_m", "max_speed_mps"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)}")
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name}: expected a positive number, got {value}")
         for name in ("max_prototypes", "neighbours", "max_exact", "min_crops", "max_members"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
@@ -78,9 +80,8 @@ class AssociationConfig:
             return self
         return replace(self, max_cosine_distance=threshold_of(tracklets, class_group, self.max_prototypes))
 
-    @property
-    def limits(self) -> GateLimits:
-        return GateLimits(self.max_gap_s, self.max_ground_distance_m, self.max_speed_mps, self.clock_slack_s)
+    def limits(self, speeds: SpeedLimits) -> GateLimits:
+        return GateLimits(self.max_gap_s, self.max_ground_distance_m, speeds.of, self.clock_slack_s)
 
 
 def associate(
@@ -118,17 +119,21 @@ def associate(
     _refuse_twins(ordered)
     limit = config.settled(ordered, class_group).max_cosine_distance or 0.0
     table = SketchTable.of([sketch_of(t, config.max_prototypes, class_group) for t in ordered])
+    speeds = SpeedLimits(config.max_speed_mps)
+    for sketch in table.sketches:
+        speeds.observe(sketch)
+    limits = config.limits(speeds)
     topology = topology or Topology()
     means = CameraMeans.of(table) if config.camera_bias else None
     layout = Layout.of(table.cameras, topology, config.max_gap_s, means)
-    witness = Witness(table, layout, config.limits, limit, corrections, sightings=sightings)
+    witness = Witness(table, layout, limits, limit, corrections, sightings=sightings)
     longest_s = max([config.max_gap_s, *(link.max_s for link in topology.links)]) + config.clock_slack_s
     pairs = candidate_pairs(table, longest_s, config.max_ground_distance_m, config.neighbours, gallery)
     pairs = np.unique(np.concatenate([pairs, np.sort(witness.together, axis=1)]), axis=0)
     if rerank is not None and table.prototypes.size:
         evidence = witness.testify(pairs[:, 0], pairs[:, 1])
         neighbourly = Reordering(rerank(table.mean), evidence)
-        witness = Witness(table, layout, config.limits, limit, corrections, neighbourly.apply, sightings)
+        witness = Witness(table, layout, limits, limit, corrections, neighbourly.apply, sightings)
     evidence = witness.testify(pairs[:, 0], pairs[:, 1])
     label = _identities(len(table), evidence, witness, config)
     return _trajectories(table, label, evidence, witness)

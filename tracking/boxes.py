@@ -56,6 +56,13 @@ def iou_matrix(first: Float, second: Float) -> Float:
     return np.asarray(shared / np.maximum(union, _TINY))
 
 
+def greatest_overlap(xyxy: Float) -> Float:
+    """How much any other of ``(N, 4)`` boxes overlaps each, as intersection over union: ``(N,)``."""
+    overlap = iou_matrix(xyxy, xyxy)
+    np.fill_diagonal(overlap, 0.0)
+    return np.asarray(overlap.max(axis=1, initial=0.0))
+
+
 def paired_iou(first: Float, second: Float) -> Float:
     """Intersection over union row by row: ``(N, 4)`` and ``(N, 4)`` give ``(N,)``."""
     overlap = np.minimum(first[:, 2:], second[:, 2:]) - np.maximum(first[:, :2], second[:, :2])

@@ -7,6 +7,7 @@ in between may bridge.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,13 +43,13 @@ class GateLimits:
     Attributes:
         max_gap_s: the longest absence a direct step may span where no link says otherwise.
         max_ground_distance_m: two tracklets seen at once, further apart on the ground, are two identities.
-        max_speed_mps: between the last and the next position on the ground nobody moves faster.
+        max_speed_mps: of a class group: between the last and the next position on the ground nobody moves faster.
         clock_slack_s: how far the cameras' clocks may disagree.
     """
 
     max_gap_s: float
     max_ground_distance_m: float
-    max_speed_mps: float
+    max_speed_mps: Callable[[int], float]
     clock_slack_s: float
 
 
@@ -137,7 +138,9 @@ def _speed(
     """From the last position of the first to the first position of the second, on one ground plane."""
     held = table.on_ground[first] & table.on_ground[second] & (gap > 0)
     distance = np.linalg.norm(table.ground_ends[second, 0] - table.ground_ends[first, 1], axis=1)
-    reach = limits.max_ground_distance_m + limits.max_speed_mps * (np.maximum(gap, 0) + limits.clock_slack_s)
+    groups, of = np.unique(table.group[first], return_inverse=True)
+    speed = np.array([limits.max_speed_mps(int(group)) for group in groups])[of]
+    reach = limits.max_ground_distance_m + speed * (np.maximum(gap, 0) + limits.clock_slack_s)
     return held, ~(distance > reach)
 
 

@@ -20,6 +20,7 @@ from tracking.links import describe
 from tracking.memory import Memory
 from tracking.rivals import Rival, is_clear, rival_of, usable
 from tracking.sketch import SketchTable, sketch_of
+from tracking.speeds import SpeedLimits
 from tracking.threshold import RunningThreshold
 from tracking.topology import Topology
 from tracking.types import IntArray, Link, Tracklet, TrackletKey, Trajectory
@@ -94,6 +95,7 @@ class OnlineAssociator:
         self._memory = Memory(gallery_factory() if gallery_factory else None, 4 * config.neighbours)
         self._means = CameraMeans()
         self._threshold = RunningThreshold(config.max_cosine_distance, config.max_prototypes)
+        self._speeds = SpeedLimits(config.max_speed_mps)
         self._owner: dict[int, int] = {}
         self._identity: dict[int, OpenIdentity] = {}
         self._due: list[tuple[float, int]] = []
@@ -154,6 +156,7 @@ class OnlineAssociator:
             self._finished += 1
             self._means.observe(sketch)
             self._threshold.observe(tracklet, sketch)
+            self._speeds.observe(sketch)
         return events
 
     def advance(self, watermark_s: float) -> tuple[Event, ...]:
@@ -279,7 +282,11 @@ class OnlineAssociator:
 
     def _witness(self, table: SketchTable) -> Witness:
         return Witness(
-            table, self._layout_now(), self._config.limits, self._threshold.value, self._corrections
+            table,
+            self._layout_now(),
+            self._config.limits(self._speeds),
+            self._threshold.value,
+            self._corrections,
         )
 
     def _layout_now(self) -> Layout:

@@ -1,15 +1,15 @@
-"""Offline repair of one camera's finished tracklets: split at swaps, stitch fragments, fill short gaps.
+"""Offline repair of one camera's finished tracklets: stitch fragments, fill short gaps.
 
 What needs the future has no place in the online tracker; here everything is known. The order matters: a
-tracklet that holds two people is cut before its halves are offered to others, and gaps are filled last.
+tracklet that holds two people is cut (``tracking.splits``) before its halves are offered to others, and gaps are filled
+last.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from tracking.assignment import assign
 from tracking.boxes import center_size
-from tracking.types import PIECE, FloatArray, TrackedFrame, Tracklet, TrackletKey
+from tracking.types import TrackedFrame, Tracklet, TrackletKey
 
-__all__ = ["RepairConfig", "collect", "interpolate", "repair", "split", "stitch"]
+__all__ = ["RepairConfig", "collect", "interpolate", "repair", "stitch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,33 +32,21 @@ class RepairConfig:
             not sure: in gaps, and before it was confirmed.
         max_stitch_gap_s: a tracklet may continue one that ended at most this long before.
         max_stitch_distance: how far the continuation may lie from where motion leads, in box heights.
-        min_split_distance: cosine distance that every crop before a moment has from every crop after it, for the
-            tracklet to be held to have changed its object.
-        min_split_contrast: how many times farther that is than any crop is from the next like it on its side, so
-            that somebody who turns round step by step is not cut.
-        min_split_crops: embeddings needed on each side of a split.
-        min_split_doubt: how easily another could have taken over at the moment, see ``split``.
     """
 
     max_gap_s: float = 1.0
     min_fill_confidence: float = 0.9
     max_stitch_gap_s: float = 1.0
     max_stitch_distance: float = 0.5
-    min_split_distance: float = 0.01
-    min_split_contrast: float = 2.0
-    min_split_crops: int = 3
-    min_split_doubt: float = 0.1
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
                 raise ValueError(f"RepairConfig.{name}: expected 0 or more, got {getattr(self, name)}")
-        if self.min_split_crops < 1:
-            raise ValueError(f"RepairConfig.min_split_crops: expected 1 or more, got {self.min_split_crops}")
 
 
 def repair(tracklets: Sequence[Tracklet], config: RepairConfig | None = None) -> list[Tracklet]:
-    """Split, stitch and fill one camera's tracklets; for the names of pieces see ``TrackletKey.whole``.
+    """Stitch and fill one camera's tracklets; what is to be split is split before (``tracking.splits``).
 
     Raises:
         ValueError: the tracklets are of more than one camera.
@@ -67,10 +55,9 @@ def repair(tracklets: Sequence[Tracklet], config: RepairConfig | None = None) ->
     cameras = {tracklet.camera_id for tracklet in tracklets}
     if len(cameras) > 1:
         raise ValueError(f"repair: expected tracklets of one camera, got {', '.join(sorted(cameras))}")
-    pieces = [piece for tracklet in tracklets for piece in split(tracklet, config)]
     return [
         interpolate(t, config.max_gap_s) if t.confidence.mean() >= config.min_fill_confidence else t
-        for t in stitch(pieces, config)
+        for t in stitch(tracklets, config)
     ]
 
 
@@ -146,94 +133,6 @@ def interpolate(tracklet: Tracklet, max_gap_s: float) -> Tracklet:
         interpolated=~np.isin(wanted, frames[~tracklet.interpolated]),
         ground_xy=None if ground is None else at(ground),
     )
-
-
-def split(
-    tracklet: Tracklet, config: RepairConfig, doubt: npt.NDArray[np.floating[Any]] | None = None
-) -> list[Tracklet]:
-    """Cut a tracklet where its appearance changes for good, as it does when two objects swap boxes.
-
-    The cut is where no crop before looks like any after: their distance is compared with that of every crop to
-    the next like it on its own side. Both partners of a swap are cut at the same frame. The pieces are looked at
-    again; the first keeps its key, the others are named after it (``TrackletKey.whole``).
-
-    Args:
-        doubt: ``(T,)`` for each observation, how easily another object could have taken over just there: how much
-            another's box overlaps this one; 1 where it was not seen. Only where it is at least
-            ``min_split_doubt`` is anything cut, and there where it is greatest. Without it, halfway between crops.
-    """
-    names = (TrackletKey(tracklet.camera_id, tracklet.key.whole.local_id + k * PIECE) for k in count(1))
-    return _cut(tracklet, config, doubt, names)
-
-
-def _cut(
-    tracklet: Tracklet, config: RepairConfig, doubt: npt.NDArray[Any] | None, names: Iterator[TrackletKey]
-) -> list[Tracklet]:
-    order = np.argsort(tracklet.embedding_timestamp_s, kind="stable")
-    crop_s = tracklet.embedding_timestamp_s[order]
-    for cut in _changes(tracklet.embeddings[order], config):
-        moment_s = _moment(tracklet, crop_s[cut - 1], crop_s[cut], doubt, config.min_split_doubt)
-        if moment_s is None:
-            continue
-        rows, crops = tracklet.timestamp_s < moment_s, tracklet.embedding_timestamp_s < moment_s
-        sides = ((rows, crops, tracklet.key), (~rows, ~crops, next(names)))
-        parts = [_part(tracklet, _from_first_sight(tracklet, r), c, key, doubt) for r, c, key in sides]
-        return [piece for part, its in parts for piece in _cut(part, config, its, names)]
-    return [tracklet]
-
-
-def _moment(
-    tracklet: Tracklet, last_s: float, next_s: float, doubt: npt.NDArray[Any] | None, min_doubt: float
-) -> float | None:
-    """The time of the first observation after the cut between two crops, or None where nothing speaks for one."""
-    between = np.flatnonzero((tracklet.timestamp_s > last_s) & (tracklet.timestamp_s <= next_s))
-    if not len(between):
-        return None
-    if doubt is None:
-        return 0.5 * (last_s + next_s)
-    most = between[np.argmax(doubt[between])]
-    return float(tracklet.timestamp_s[most]) if doubt[most] >= min_doubt else None
-
-
-def _changes(embeddings: FloatArray, config: RepairConfig) -> list[int]:
-    """First crops after a lasting change, the clearest change first."""
-    crops, least = len(embeddings), config.min_split_crops
-    if config.min_split_distance == 0 or crops < 2 * least:
-        return []
-    distance = 1.0 - embeddings.astype(np.float64) @ embeddings.T
-    np.fill_diagonal(distance, np.inf)
-    found = []
-    for cut in range(least, crops - least + 1):
-        apart = distance[:cut, cut:].min()
-        within = max(distance[:cut, :cut].min(axis=0).max(), distance[cut:, cut:].min(axis=0).max())
-        if apart >= config.min_split_distance and apart > config.min_split_contrast * within:
-            found.append((-apart, cut))
-    return [cut for _, cut in sorted(found)]
-
-
-def _from_first_sight(tracklet: Tracklet, rows: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Without the interpolated ones at either end, which lead to or from another object."""
-    seen = np.flatnonzero(rows & ~tracklet.interpolated)
-    kept = np.zeros_like(rows)
-    kept[seen[0] : seen[-1] + 1] = True
-    return kept
-
-
-def _part(
-    tracklet: Tracklet,
-    rows: npt.NDArray[np.bool_],
-    crops: npt.NDArray[np.bool_],
-    key: TrackletKey,
-    doubt: npt.NDArray[Any] | None,
-) -> tuple[Tracklet, npt.NDArray[Any] | None]:
-    """Some observations and crops of a tracklet, under a name, and their doubt."""
-    observed = ("frame_index", "timestamp_s", "xyxy", "confidence", "interpolated")
-    embedded = ("embeddings", "embedding_quality", "embedding_timestamp_s")
-    changes = {name: getattr(tracklet, name)[rows] for name in observed}
-    changes |= {name: getattr(tracklet, name)[crops] for name in embedded}
-    ground = None if tracklet.ground_xy is None else tracklet.ground_xy[rows]
-    part = replace(tracklet, key=key, ground_xy=ground, **changes)
-    return part, None if doubt is None else doubt[rows]
 
 
 def stitch(tracklets: Sequence[Tracklet], config: RepairConfig) -> list[Tracklet]:

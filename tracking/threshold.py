@@ -2,10 +2,11 @@
 
 What is surely the same: the early and the late crops of one tracklet, and two views that put a tracklet at
 one place of the ground at one time. What is surely different: two tracklets of one camera at one time. The
-distance where the two densities cross makes the fewest errors (Bayes with equal priors).
+distance where the two densities, weighted by how often either is met, cross makes the fewest errors (Bayes).
 
-Neither sample is clean: one person may be tracked twice at once, a tracklet may change hands. The different are therefore
-described by their median and lower quartile (as of a normal distribution), which a few wrong pairs do not move.
+Neither sample is clean: one person may be tracked twice at once, a tracklet may change hands. Both are therefore described
+by their median and the quartile towards the other (the different as of a normal distribution, the same, which cannot be
+nearer than nothing, as of a log-normal one), which a few wrong pairs do not move.
 """
 
 from __future__ import annotations
@@ -30,8 +31,23 @@ __all__ = ["RunningThreshold", "ThresholdReport", "suggest_threshold", "threshol
 _MIN_PAIRS = 30
 """Fewer pairs than this say nothing about a rate of a few percent."""
 
+_STRANGERS = 10.0
+"""A tracklet looking for its identity meets about so many others' for each of its own."""
+
+_FALSE_ACCEPT = 1e-3
+"""Without views in common; of ten strangers one in a hundred tracklets then finds one alike."""
+
 _MIN_ACROSS = 10
 """With so many pairs over two views the densities' crossing is better than a rate of wrong links alone."""
+
+_QUARTILE = 0.6745
+"""Standard deviations from the median to a quartile."""
+
+_NEAREST = 1e-3
+"""Distances below it are as good as none."""
+
+_MIN_SCALE = 0.25
+"""Spread of log distances at least: ten pairs may lie closer together by chance."""
 
 _SAMPLE = 4000
 """Tracklets that are asked, from the middle of the recording: more say the same again."""
@@ -77,7 +93,7 @@ def suggest_threshold(
     class_group: IntArray | None = None,
     max_prototypes: int = 4,
     max_ground_distance_m: float = 0.75,
-    max_false_accept: float = 0.01,
+    max_false_accept: float = _FALSE_ACCEPT,
 ) -> ThresholdReport:
     """Look at unlabelled tracklets and suggest ``max_cosine_distance``.
 
@@ -153,7 +169,7 @@ class RunningThreshold:
         if self._fresh >= _MIN_PAIRS:
             self._fresh = 0
             within, different = (np.array(one, np.float32) for one in (self._within, self._different))
-            self.value = _cut(within, np.zeros(0, np.float32), different, 0.01)
+            self.value = _cut(within, np.zeros(0, np.float32), different, _FALSE_ACCEPT)
 
 
 def _in_order(tracklets: Sequence[Tracklet]) -> list[Tracklet]:
@@ -267,7 +283,7 @@ def _cut(within: FloatArray, across: FloatArray, different: FloatArray, limit: f
     It is never so small that tracklets break in two, nor so large that a sixth of the different would pass.
     """
     middle, quarter = np.quantile(different, [0.5, 0.25])
-    spread = max(float(middle - quarter) / 0.6745, 1e-4)
+    spread = max(float(middle - quarter) / _QUARTILE, 1e-4)
     cut = float(middle) + spread * float(ndtri(limit))
     if len(across) >= _MIN_ACROSS:
         cut = _crossing(across, float(middle), spread)
@@ -276,12 +292,12 @@ def _cut(within: FloatArray, across: FloatArray, different: FloatArray, limit: f
 
 
 def _crossing(same: FloatArray, middle: float, spread: float) -> float:
-    """The cut with the smallest sum of both errors; the middle where a range of cuts is as good."""
-    cuts = np.linspace(0.0, middle, 513)
-    missed = 1.0 - np.searchsorted(np.sort(same), cuts, side="right") / len(same)
-    total = missed + ndtr((cuts - middle) / spread)
-    best = cuts[total <= total.min() + 1e-3]
-    return float((best.min() + best.max()) / 2)
+    """The cut with the fewest errors, of ``_STRANGERS`` different for each same."""
+    usual, far = np.log(np.maximum(np.quantile(same, [0.5, 0.75]), _NEAREST))
+    scale = max(float(far - usual) / _QUARTILE, _MIN_SCALE)
+    cuts = np.linspace(_NEAREST, middle, 513)
+    missed = ndtr((usual - np.log(cuts)) / scale)
+    return float(cuts[np.argmin(missed + _STRANGERS * ndtr((cuts - middle) / spread))])
 
 
 def _equal_error(same: FloatArray, different: FloatArray) -> tuple[float, float]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from pipeline.config import CropConfig
 from pipeline.packets import Crop, Frame, Image
+from tracking.boxes import greatest_overlap
 from tracking.types import FloatArray, TrackedFrame, TrackletKey
 
 SeenFrame = tuple[Frame, TrackedFrame]
@@ -17,12 +18,19 @@ SeenFrame = tuple[Frame, TrackedFrame]
 SHARP_HEIGHT_PX = 128.0
 """A crop of this height is as good as any larger one: networks see 256 px at most."""
 
+MEETING_OVERLAP = 0.1
+"""Boxes that overlap so much (IoU) meet: whom each shows may be another afterwards."""
+
+MAX_CROPS = 64
+"""best_k: of all stretches of a track together, so that memory is bounded."""
+
 
 class CropStage:
     """Frames with their tracks in, and for every frame the crops that are now to be embedded out.
 
-    ``best_k`` keeps up to k crops per track, the best within each stretch of ``every_s``, and gives them when the track
-    ends; ``every_s`` and ``every_crop`` give them as they come. Nothing of a tentative track is given.
+    ``best_k`` keeps the best within each ``every_s``, of these the k best of each stretch between two meetings with others
+    (whoever is followed may be another afterwards, see ``tracking.splits``), and gives them when the track ends;
+    ``every_s`` and ``every_crop`` give them as they come. Nothing of a tentative track is given.
 
     Args:
         early_crops: best_k: give a track's crops once already when it is confirmed and has this many, so that its
@@ -42,10 +50,12 @@ class CropStage:
 
     def _crops(self, frame: Frame, tracked: TrackedFrame) -> list[Crop]:
         quality = crop_quality(tracked, frame.image.shape, self._config)
+        met = greatest_overlap(tracked.xyxy) >= MEETING_OVERLAP
         due: list[Crop] = []
         for row in range(len(tracked)):
             key = TrackletKey(frame.ref.camera_id, int(tracked.local_id[row]))
             pool = self._pools.setdefault(key, _Pool(self._config, self._early_crops))
+            pool.meet(bool(met[row]))
             pool.offer(key, frame, tracked.xyxy[row], float(quality[row]))
             if tracked.confirmed[row]:
                 due += pool.take_due()
@@ -66,6 +76,13 @@ class _Pool:
         self._early_crops = early_crops
         self._slots: list[_Slot] = []
         self._confirmed = False
+        self._is_met = False
+        self._stretch = 0
+
+    def meet(self, is_met: bool) -> None:
+        """Whether another's box overlaps this one's now: at either end of it begins another stretch."""
+        self._stretch += is_met != self._is_met
+        self._is_met = is_met
 
     def offer(self, key: TrackletKey, frame: Frame, xyxy: FloatArray, quality: float) -> None:
         """Keep this crop if it is better than what the pool has for this moment."""
@@ -84,16 +101,20 @@ class _Pool:
         if open_slot is not None:
             open_slot.crop, open_slot.quality = crop, quality
         else:
-            self._slots.append(_Slot(time_s, quality, crop))
+            self._slots.append(_Slot(time_s, quality, crop, self._stretch))
             self._drop_worst()
 
     def _drop_worst(self) -> None:
         """Forget the worst slot, or without a limit those already given, whose moment alone still counts."""
         if self._k is None:
             self._slots = [slot for slot in self._slots[:-1] if not slot.taken] + self._slots[-1:]
-        elif len(self._slots) > self._k:
-            worst = min(range(len(self._slots)), key=lambda row: (self._slots[row].quality, -row))
-            del self._slots[worst]
+            return
+        rivals = [row for row, slot in enumerate(self._slots) if slot.stretch == self._stretch]
+        if len(rivals) <= self._k:
+            if len(self._slots) <= MAX_CROPS:
+                return
+            rivals = list(range(len(self._slots)))
+        del self._slots[min(rivals, key=lambda row: (self._slots[row].quality, -row))]
 
     def take_due(self) -> list[Crop]:
         """Crops to embed now that the track is confirmed."""
@@ -118,6 +139,7 @@ class _Slot:
     opened_s: float
     quality: float
     crop: Crop | None
+    stretch: int
     taken: bool = False
 
     def take(self) -> Crop | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -9,8 +10,9 @@ from typing import Protocol
 import numpy as np
 
 from pipeline.packets import EmbeddedCrop
-from tracking.boxes import iou_matrix
-from tracking.repair import RepairConfig, split
+from pipeline.stages.crop import MEETING_OVERLAP
+from tracking.boxes import greatest_overlap, iou_matrix
+from tracking.splits import Splitter
 from tracking.types import BoolArray, FloatArray, FrameRef, TrackedFrame, Tracklet, TrackletKey
 
 MAX_EMBEDDINGS = 256
@@ -19,7 +21,8 @@ MAX_EMBEDDINGS = 256
 MAX_LIVE_OBSERVATIONS = 8192
 """Per tracklet of a live run, whose cars may stay parked for days: beyond it the older half gets sparser and sparser."""
 
-_REPAIR = RepairConfig()
+MAX_BIRTHS = 8
+"""Of other tracks, remembered of a track: those shortly before its end count."""
 
 GroundOf = Callable[[FloatArray], FloatArray]
 """Boxes ``(N, 4)`` px to floor positions ``(N, 2)`` metres, NaN where unknown."""
@@ -39,7 +42,7 @@ class TrackletStage:
     track was lost and then found again are filled by straight lines, marked ``interpolated``.
 
     Where final tracklets alone are given, one that changes its looks for good where another's box overlapped it, or
-    while it was lost, is cut there (``tracking.repair.split``): its pieces are tracklets of their own.
+    while it was lost, is cut there (``tracking.splits``): its pieces are tracklets of their own.
 
     Args:
         ground: for each calibrated camera, how boxes stand on the floor.
@@ -56,6 +59,7 @@ class TrackletStage:
         self._ground = ground
         self._early_crops = early_crops
         self._recorder = recorder
+        self._splitter = Splitter()
         self.max_observations: int | None = None
         self._open: dict[str, dict[int, _Track]] = {}
 
@@ -68,7 +72,8 @@ class TrackletStage:
 
     def _observe(self, tracks: dict[int, _Track], tracked: TrackedFrame) -> list[TrackedFrame]:
         fresh: list[_Track] = []
-        seen, overlap = set(tracked.local_id.tolist()), _greatest_overlap(tracked.xyxy)
+        seen, overlap = set(tracked.local_id.tolist()), greatest_overlap(tracked.xyxy)
+        _note_births(tracks, tracked)
         for row, local_id in enumerate(tracked.local_id.tolist()):
             track = tracks.setdefault(local_id, _Track(TrackletKey(tracked.frame.camera_id, local_id)))
             if tracked.confirmed[row] and not track.confirmed:
@@ -109,7 +114,9 @@ class TrackletStage:
         whole = self._tracklet(track, now, is_final=True)
         if self._early_crops is not None:
             return [whole]
-        return split(whole, _REPAIR, np.asarray(track.doubts))
+        tracks = self._open[track.key.camera_id]
+        births_s = [at for other, at in track.births if other in tracks and tracks[other].confirmed]
+        return self._splitter.split(whole, np.asarray(track.doubts), births_s)
 
     def _tracklet(self, track: _Track, now: FrameRef, *, is_final: bool) -> Tracklet:
         xyxy = np.asarray(track.boxes, dtype=np.float32)
@@ -146,6 +153,7 @@ class _Track:
     interpolated: list[bool] = field(default_factory=list)
     doubts: list[float] = field(default_factory=list)
     missed: list[FrameRef] = field(default_factory=list)
+    births: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=MAX_BIRTHS))
     votes: dict[int, int] = field(default_factory=dict)
     crops: list[EmbeddedCrop] = field(default_factory=list)
 
@@ -199,11 +207,15 @@ class _Track:
         return max(sorted(self.votes), key=lambda class_id: self.votes[class_id])
 
 
-def _greatest_overlap(xyxy: FloatArray) -> FloatArray:
-    """``(N,)``: how much any other of the boxes overlaps each, as intersection over union."""
-    overlap = iou_matrix(xyxy, xyxy)
-    np.fill_diagonal(overlap, 0.0)
-    return np.asarray(overlap.max(axis=1, initial=0.0))
+def _note_births(tracks: Mapping[int, _Track], tracked: TrackedFrame) -> None:
+    """Tell the tracks known already who begins on top of them."""
+    known = np.array([local_id in tracks for local_id in tracked.local_id.tolist()], bool)
+    if known.all() or not known.any():
+        return
+    overlap = iou_matrix(tracked.xyxy[known], tracked.xyxy[~known])
+    ids, newborn = tracked.local_id[known].tolist(), tracked.local_id[~known].tolist()
+    for row, column in np.argwhere(overlap >= MEETING_OVERLAP).tolist():
+        tracks[ids[row]].births.append((newborn[column], tracked.frame.timestamp_s))
 
 
 def _confirmed_only(tracked: TrackedFrame) -> TrackedFrame:

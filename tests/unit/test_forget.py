@@ -27,12 +27,11 @@ from pipeline.stored_run import read_stored_run
 from tracking.association import AssociationConfig
 from tracking.identity_store import IdentityStore
 from tracking.online import OnlineAssociator
-from tracking.repair import RepairConfig, split
 from tracking.sketch import sketch_of
+from tracking.splits import Splitter
 from tracking.types import Tracklet, TrackletKey, Trajectory
 
 NOW = time.time()
-SHORT = RepairConfig(min_split_crops=2)
 
 
 def vector(number: int) -> np.ndarray:
@@ -264,7 +263,12 @@ def test_the_crops_of_a_tracklet_that_was_split_go_to_its_pieces_and_are_forgott
     tmp_path: Path,
 ):
     whole = tracklet("a", 1, 1)
-    pieces = split(replace(whole, embeddings=np.stack([vector(1)] * 2 + [vector(2)] * 2)), SHORT)
+    whole = replace(whole, embeddings=np.stack([vector(1)] * 2 + [vector(2)] * 2))
+    splitter = Splitter()
+    known = replace(whole, embeddings=np.stack([vector(3)] * 4))
+    for _ in range(20):
+        splitter.split(known, np.zeros(len(whole.frame_index)))
+    pieces = splitter.split(whole, np.ones(len(whole.frame_index)))
     with RunWriter(tmp_path, RunHeader(("person",), (CameraInfo("a", "a.mp4", 9, 9, None),))) as writer:
         for piece in pieces:
             writer.tracklet(piece)

@@ -1,15 +1,13 @@
-"""Offline repair: a swap is cut, fragments are joined, gaps are filled and marked, nothing else is touched."""
+"""Offline repair: fragments are joined, gaps are filled and marked, nothing else is touched."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from tracking.repair import RepairConfig, collect, interpolate, repair, split, stitch
+from tracking.repair import RepairConfig, collect, interpolate, repair, stitch
 from tracking.tracker import CameraTracker
-from tracking.types import PIECE, Detections, FrameRef, Tracklet, TrackletKey
+from tracking.types import Detections, FrameRef, Tracklet, TrackletKey
 
 FPS = 10.0
 
@@ -51,79 +49,6 @@ def test_a_longer_gap_stays_open():
     assert interpolate(tracklet(1, [0, 1, 6, 7]), 0.4).frame_index.tolist() == [0, 1, 6, 7]
 
 
-def test_a_swap_is_cut_where_the_looks_change():
-    swapped = tracklet(1, range(20), looks=[0] * 8 + [1] * 12)
-    first, second = split(swapped, RepairConfig())
-    assert first.key == first.key.whole == second.key.whole == ("cam", 1)
-    assert second.key.local_id == PIECE + 1
-    assert first.frame_index.tolist() == list(range(8))
-    assert second.frame_index.tolist() == list(range(8, 20))
-    assert first.embeddings[:, 0].all()
-    assert second.embeddings[:, 1].all()
-
-
-@pytest.mark.parametrize(
-    "looks",
-    [[0] * 20, [0] * 9 + [1] + [0] * 10, [0] * 18 + [1] * 2, []],
-    ids=["one person", "one bad crop", "too few crops after", "no crops"],
-)
-def test_without_a_lasting_change_nothing_is_cut(looks):
-    whole = tracklet(1, range(20), looks=looks)
-    assert split(whole, RepairConfig()) == [whole]
-
-
-def turning(crops, degrees):
-    """Embeddings of somebody who turns by as much from crop to crop."""
-    angle = np.deg2rad(degrees) * np.arange(crops)
-    return np.stack((np.cos(angle), np.sin(angle)), axis=1).astype(np.float32)
-
-
-def test_who_turns_round_step_by_step_is_not_cut():
-    whole = replace(tracklet(1, range(9), looks=[0] * 9), embeddings=turning(9, 20.0))
-    assert 1 - whole.embeddings[0] @ whole.embeddings[-1] > 1
-    assert split(whole, RepairConfig()) == [whole]
-
-
-def test_a_cut_needs_a_moment_when_another_could_have_taken_over():
-    swapped = tracklet(1, range(20), looks=[0] * 8 + [1] * 12)
-    doubt = np.zeros(20)
-    assert split(swapped, RepairConfig(), doubt) == [swapped]
-    doubt[[3, 15]] = 0.9
-    assert split(swapped, RepairConfig(), doubt) == [swapped]
-
-
-def test_both_of_a_swap_are_cut_in_the_frame_where_they_overlap_most():
-    doubt = np.zeros(20)
-    doubt[[9, 10, 11]] = 0.3, 0.5, 0.2
-    for local_id, crops in ((1, [0, 2, 5, 14, 16, 19]), (2, [1, 4, 7, 12, 13, 18])):
-        looks = np.eye(4, dtype=np.float32)[[0, 0, 0, 1, 1, 1]]
-        one = replace(
-            tracklet(local_id, range(20), looks=[0] * 6),
-            embeddings=looks,
-            embedding_timestamp_s=np.array(crops) / FPS,
-        )
-        first, second = split(one, RepairConfig(), doubt)
-        assert (first.frame_index[-1], second.frame_index[0]) == (9, 10)
-        assert len(first.embeddings) == len(second.embeddings) == 3
-
-
-def test_what_was_interpolated_between_two_objects_belongs_to_neither():
-    filled = interpolate(tracklet(1, [*range(8), *range(12, 20)], looks=[0] * 6), 1.0)
-    looks = np.eye(4, dtype=np.float32)[[0, 0, 0, 1, 1, 1]]
-    one = replace(filled, embeddings=looks, embedding_timestamp_s=np.array([0, 3, 6, 13, 15, 17]) / FPS)
-    first, second = split(one, RepairConfig(), one.interpolated.astype(float))
-    assert (first.frame_index[-1], second.frame_index[0]) == (7, 12)
-
-
-def test_three_objects_in_turn_are_three_pieces():
-    looks = np.eye(4, dtype=np.float32)[[0] * 4 + [1] * 5 + [2] * 4]
-    one = replace(tracklet(1, range(13), looks=[0] * 13), embeddings=looks)
-    pieces = split(one, RepairConfig())
-    assert [t.frame_index.tolist() for t in pieces] == [[*range(4)], [*range(4, 9)], [*range(9, 13)]]
-    assert len({t.key for t in pieces}) == 3
-    assert {t.key.whole.local_id for t in pieces} == {1}
-
-
 def test_fragments_that_lead_to_each_other_are_joined():
     config = RepairConfig()
     parts = [tracklet(1, range(10)), tracklet(2, range(14, 24)), tracklet(3, range(14, 24), y0=300.0)]
@@ -142,12 +67,6 @@ def test_fragments_that_lead_to_each_other_are_joined():
 )
 def test_fragments_of_different_people_are_not(later):
     assert len(stitch([tracklet(1, range(10)), later], RepairConfig())) == 2
-
-
-def test_pieces_get_ids_never_used_before():
-    swapped = tracklet(1, range(20), looks=[0] * 10 + [1] * 10)
-    ids = [t.key.local_id for t in repair([swapped, tracklet(9, range(20), y0=400.0)])]
-    assert sorted(ids) == [1, 9, PIECE + 1]
 
 
 def test_gaps_of_what_was_never_sure_stay_open():
@@ -177,7 +96,7 @@ def test_collected_tracklets_begin_before_they_were_confirmed():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"max_gap_s": -1.0}, {"min_split_distance": float("nan")}, {"min_split_crops": 0}]
+    "wrong", [{"max_gap_s": -1.0}, {"max_stitch_gap_s": float("nan")}]
 )
 def test_configuration_is_checked(wrong):
     with pytest.raises(ValueError, match=rf"RepairConfig\.{next(iter(wrong))}"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -180,6 +181,10 @@ def test_a_car_that_stays_parked_for_days_takes_bounded_memory():
 def crossing(early_crops: int | None) -> list[Tracklet]:
     """Two people who pass through each other while the tracker takes each for the other."""
     stage, given = TrackletStage({}, early_crops), []
+    for index in range(30):  # first somebody alone, from whom it learns how much looks change by themselves
+        look = np.array([0.0, 0, 1, 0.1 * (index % 2)], np.float32)
+        one = replace(tracked(index, [9], [True], ended=(9,) if index == 29 else ()), frame=FrameRef("b", index, index / 10))
+        stage.process(one, [EmbeddedCrop(TrackletKey("b", 9), index / 10, index, look / np.linalg.norm(look), 0.8)])
     for index in range(21):
         left = np.array([[10.0 * index, 0], [200.0 - 10 * index, 0]])  # of person 0 and 1
         taken = [0, 1] if index < 10 else [1, 0]  # the person whose box local ids 1 and 2 got
@@ -194,6 +199,16 @@ def crossing(early_crops: int | None) -> list[Tracklet]:
         ]
         given += stage.process(one, crops if index % 3 == 0 else [])
     return [one for one in given if isinstance(one, Tracklet) and one.is_final]
+
+
+def test_the_end_of_a_track_on_which_another_began_is_a_tracklet_of_its_own():
+    stage, given = TrackletStage({}, None), []
+    for index in range(30):
+        ids = [1] if index < 20 else [1, 2] if index < 26 else [2]
+        seen = tracked(index, ids, [True] * len(ids), (1,) if index == 26 else (2,) if index == 29 else ())
+        shift = np.array([[0.0], [-8.0]], np.float32)
+        given += split(stage.process(replace(seen, xyxy=seen.xyxy + shift[: len(ids)]), []))[1]
+    assert [(one.key.whole.local_id, len(one.frame_index)) for one in given] == [(1, 20), (1, 6), (2, 10)]
 
 
 def test_two_people_who_swapped_boxes_are_cut_and_linked_to_themselves():
