@@ -115,7 +115,7 @@ class Witness:
         forbidden = (verdicts.impossible & ~demanded) | self._listed(first, second, self._apart_codes)
         cosine = self._cosine(first, second, ~forbidden)
         agreement = self._agreement(first, second, np.isfinite(verdicts.ground_m) & ~forbidden)
-        weight = self._weigh(cosine, verdicts.ground_m, agreement)
+        weight = self._weigh(cosine, verdicts, agreement)
         at = self.table.camera[first], self.table.camera[second]
         bias = self._layout.bias[at]
         adjacent = (at[0] == at[1]) | self._layout.windows.linked[at] | np.isfinite(verdicts.ground_m)
@@ -154,14 +154,14 @@ class Witness:
             agreement[row] = next((value for value in known if not np.isnan(value)), np.nan)
         return agreement
 
-    def _weigh(self, cosine: FloatArray, ground_m: FloatArray, agreement: FloatArray) -> FloatArray:
+    def _weigh(self, cosine: FloatArray, verdicts: Verdicts, agreement: FloatArray) -> FloatArray:
         """Looks count from +1 (alike) over 0 (at the threshold) to -1; place from +1 to 0 (at the gate), or, where it is
-        known who took whose boxes, from +1 (one person's) to -1."""
+        known who took whose boxes, from +1 (one person's) to -1; haste from 0 (nobody need have hurried) to -1."""
         looks = np.clip(1.0 - cosine / self._max_cosine_distance, -1.0, 1.0)
-        near = 1.0 - ground_m / self._limits.max_ground_distance_m
+        near = 1.0 - verdicts.ground_m / self._limits.max_ground_distance_m
         place = np.where(np.isnan(agreement), near, agreement)
         silent = np.isnan(looks) & np.isnan(place)
-        return np.where(silent, np.nan, np.nan_to_num(looks) + np.nan_to_num(place)).astype(np.float32)
+        return np.where(silent, np.nan, np.nan_to_num(looks) + np.nan_to_num(place) - verdicts.haste).astype(np.float32)
 
     def _codes(self, pairs: IntArray) -> IntArray:
         first, second = self._in_time_order(pairs[:, 0], pairs[:, 1])

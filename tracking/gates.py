@@ -43,13 +43,14 @@ class GateLimits:
     Attributes:
         max_gap_s: the longest absence a direct step may span where no link says otherwise.
         max_ground_distance_m: two tracklets seen at once, further apart on the ground, are two identities.
-        max_speed_mps: of a class group: between the last and the next position on the ground nobody moves faster.
+        speeds_mps: of a class group, what hardly anybody exceeds between the last and the next position on the ground,
+            and what nobody does.
         clock_slack_s: how far the cameras' clocks may disagree.
     """
 
     max_gap_s: float
     max_ground_distance_m: float
-    max_speed_mps: Callable[[int], float]
+    speeds_mps: Callable[[int], tuple[float, float]]
     clock_slack_s: float
 
 
@@ -63,6 +64,7 @@ class Verdicts:
         ground_m: ``(M,)`` float32 median distance while both were seen, NaN if never.
         shared_s: ``(M,)`` seconds both were on the ground plane at once.
         window_s: ``(M, 2)`` the travel window held against.
+        haste: ``(M,)`` from 0, a usual speed, to 1, the highest, by the straight line; 0 where not known.
     """
 
     checked: IntArray
@@ -71,6 +73,7 @@ class Verdicts:
     ground_m: FloatArray
     shared_s: SecondsArray
     window_s: SecondsArray
+    haste: FloatArray
 
     @property
     def impossible(self) -> BoolArray:
@@ -113,10 +116,12 @@ def check(
         "zone": _zones(table, first, second, topology, windows.link_index[at]),
     }
     so_far = ~_any_failed(answers, _TRANSITIVE)
-    answers["speed"] = _speed(table, first, second, gap, limits)
+    known = table.on_ground[first] & table.on_ground[second] & (gap > 0)
+    haste = _haste(table, first, second, gap, known, limits)
+    answers["speed"] = known, ~(haste > 1.0)
     ground, shared = meeting_distances(table, first, second, so_far & ~same & (gap <= 0))
     answers["ground"] = (np.isfinite(ground), ~(ground > limits.max_ground_distance_m))
-    return Verdicts(*_pack(answers, len(first)), gap, ground, shared, window)
+    return Verdicts(*_pack(answers, len(first)), gap, ground, shared, window, haste.clip(0.0, 1.0))
 
 
 def _any_failed(answers: dict[str, tuple[BoolArray, BoolArray]], names: tuple[str, ...]) -> BoolArray:
@@ -132,16 +137,27 @@ def _pack(answers: dict[str, tuple[BoolArray, BoolArray]], count: int) -> tuple[
     return checked, failed
 
 
-def _speed(
-    table: SketchTable, first: IntArray, second: IntArray, gap: SecondsArray, limits: GateLimits
-) -> tuple[BoolArray, BoolArray]:
-    """From the last position of the first to the first position of the second, on one ground plane."""
-    held = table.on_ground[first] & table.on_ground[second] & (gap > 0)
-    distance = np.linalg.norm(table.ground_ends[second, 0] - table.ground_ends[first, 1], axis=1)
-    groups, of = np.unique(table.group[first], return_inverse=True)
-    speed = np.array([limits.max_speed_mps(int(group)) for group in groups])[of]
-    reach = limits.max_ground_distance_m + speed * (np.maximum(gap, 0) + limits.clock_slack_s)
-    return held, ~(distance > reach)
+def _haste(
+    table: SketchTable,
+    first: IntArray,
+    second: IntArray,
+    gap: SecondsArray,
+    known: BoolArray,
+    limits: GateLimits,
+) -> FloatArray:
+    """``(M,)`` how fast from the last position of the first to the first of the second, on one ground plane: 0 is what
+    hardly anybody exceeds, 1 what nobody does."""
+    haste = np.zeros(len(first), np.float32)
+    rows = np.flatnonzero(known)
+    if not len(rows):
+        return haste
+    groups, of = np.unique(table.group[first[rows]], return_inverse=True)
+    fast, fastest = np.array([limits.speeds_mps(int(group)) for group in groups])[of].T
+    way = np.linalg.norm(table.ground_ends[second[rows], 0] - table.ground_ends[first[rows], 1], axis=1)
+    speed = np.maximum(way - limits.max_ground_distance_m, 0.0) / (gap[rows] + limits.clock_slack_s)
+    spread = np.maximum(fastest - fast, 1e-6)
+    haste[rows] = np.where(speed > fastest, np.inf, (speed - fast) / spread)
+    return haste
 
 
 def meeting_distances(

@@ -31,6 +31,8 @@ _MIN_KNOWN = 10
 class SpeedLimits:
     """The speed that nobody exceeds, for each class group: a given one, or twice what hardly anybody seen exceeds.
 
+    Who must have been faster than hardly anybody is, by the straight line, is less likely the same.
+
     Args:
         given: metres per second for everybody; None learns it.
     """
@@ -46,14 +48,15 @@ class SpeedLimits:
             known = self._seen.setdefault(sketch.group, deque(maxlen=_REMEMBERED))
             known.append(float(np.quantile(speeds, _HARDLY_ANYBODY)))
 
-    def of(self, group: int) -> float:
-        """Metres per second."""
+    def of(self, group: int) -> tuple[float, float]:
+        """What hardly anybody exceeds and what nobody does, metres per second."""
         if self._given is not None:
-            return self._given
+            return self._given, self._given
         known = self._seen.get(group, ())
         if len(known) < _MIN_KNOWN:
-            return FASTEST_MPS
-        return max(_MARGIN * float(np.quantile(known, _HARDLY_ANYBODY)), _SLOWEST_MPS)
+            return FASTEST_MPS, FASTEST_MPS
+        fast = float(np.quantile(known, _HARDLY_ANYBODY))
+        return fast, max(_MARGIN * fast, _SLOWEST_MPS)
 
 
 def _speeds(time_s: SecondsArray, ground_xy: FloatArray) -> FloatArray:

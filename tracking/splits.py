@@ -33,6 +33,12 @@ _REMEMBERED = 2000
 _MIN_KNOWN = 20
 """Fewer do not tell what is usual."""
 
+_MOMENTS = 64
+"""Cuts remembered of a camera: the partner of a swap ends not long after."""
+
+_UNSURE = 1
+"""Observations before a cut that are left out of the boxes: the partner may have been cut a frame earlier."""
+
 _MOST = 0.9
 """The usual change is the one that so many do not exceed."""
 
@@ -72,14 +78,15 @@ class Splitter:
     def __init__(self, config: SplitConfig | None = None) -> None:
         self._config = config or SplitConfig()
         self._usual: deque[float] = deque(maxlen=_REMEMBERED)
+        self._moments: dict[str, deque[float]] = {}
 
     def split(
         self, tracklet: Tracklet, doubt: npt.NDArray[np.floating], births_s: Sequence[float] = ()
     ) -> list[Tracklet]:
         """The pieces of a tracklet, in order of time: the first keeps its key, for the others see ``TrackletKey.whole``.
 
-        A piece begins where the doubt is greatest between the crops before and after a change, so that both partners
-        of a swap are cut in the same frame. Pieces are looked at again.
+        A piece begins where the doubt is greatest between the crops before and after a change, and both partners of a
+        swap are cut in the same frame. Pieces are looked at again.
 
         Args:
             tracklet: without embeddings nothing but a tail is cut.
@@ -96,7 +103,7 @@ class Splitter:
             )
         names = (TrackletKey(tracklet.camera_id, tracklet.key.whole.local_id + k * PIECE) for k in count(1))
         whole = _Piece.of(tracklet, np.asarray(doubt, np.float64))
-        *pieces, last = _cut(whole, self._config, self._least_change(), names)
+        *pieces, last = self._cut(whole, self._least_change(), names)
         for piece in (*pieces, last):
             self._learn(piece)
         return [piece.tracklet for piece in (*pieces, *_without_tail(last, self._config, births_s, names))]
@@ -112,15 +119,25 @@ class Splitter:
         alone = piece.doubts() < self._config.min_doubt
         self._usual.extend(changes[alone & ~np.isnan(changes)].tolist())
 
+    def _cut(self, piece: _Piece, least: float, names: Iterator[TrackletKey]) -> list[_Piece]:
+        """The piece, or its parts before and after the greatest change of at least ``least``, cut further."""
+        changes = piece.changes(self._config)
+        changes[(piece.doubts() < self._config.min_doubt) | np.isnan(changes)] = -np.inf
+        if not len(changes) or changes.max() < least:
+            return [piece]
+        before, after = piece.parted_at(self._moment(piece, int(changes.argmax())), next(names), _UNSURE)
+        return [part for half in (before, after) for part in self._cut(half, least, names)]
 
-def _cut(piece: _Piece, config: SplitConfig, least: float, names: Iterator[TrackletKey]) -> list[_Piece]:
-    """The piece, or its parts before and after the greatest change of at least ``least``, cut further."""
-    changes = piece.changes(config)
-    changes[(piece.doubts() < config.min_doubt) | np.isnan(changes)] = -np.inf
-    if not len(changes) or changes.max() < least:
-        return [piece]
-    before, after = piece.parted(int(changes.argmax()), next(names))
-    return [part for half in (before, after) for part in _cut(half, config, least, names)]
+    def _moment(self, piece: _Piece, cut: int) -> int:
+        """The observation with which the new piece begins, between crop ``cut`` and the next: where another tracklet of
+        the camera was cut, or else where the doubt is greatest."""
+        known = self._moments.setdefault(piece.tracklet.camera_id, deque(maxlen=_MOMENTS))
+        between = piece.between(cut)
+        times_s = piece.tracklet.timestamp_s[between]
+        at = np.flatnonzero(np.isin(times_s, list(known)))
+        first = int(at[0]) if len(at) else int(piece.doubt[between].argmax())
+        known.append(float(times_s[first]))
+        return int(between.start) + first
 
 
 def _without_tail(
@@ -175,22 +192,18 @@ class _Piece:
 
     def doubts(self) -> Array:
         """``(K - 1,)`` the greatest after each crop, up to the next."""
-        return np.array(
-            [self.doubt[self._between(cut)].max(initial=0.0) for cut in range(len(self.step) - 1)]
-        )
+        return np.array([self.doubt[self.between(cut)].max(initial=0.0) for cut in range(len(self.step) - 1)])
 
-    def _between(self, cut: int) -> slice:
+    def between(self, cut: int) -> slice:
+        """The observations after crop ``cut``, up to that of the next."""
         return slice(self.step[cut] + 1, self.step[cut + 1] + 1)
 
-    def parted(self, cut: int, name: TrackletKey) -> tuple[_Piece, _Piece]:
-        """What is before and what is after the moment of greatest doubt between crop ``cut`` and the next."""
-        between = self._between(cut)
-        return self.parted_at(between.start + int(self.doubt[between].argmax()), name)
-
-    def parted_at(self, moment: int, name: TrackletKey) -> tuple[_Piece, _Piece]:
-        """What is before an observation, and it with what is after it."""
-        rows, crops = np.arange(len(self.doubt)) < moment, self.step < moment
-        return self._part(rows, crops, self.tracklet.key), self._part(~rows, ~crops, name)
+    def parted_at(self, moment: int, name: TrackletKey, unsure: int = 0) -> tuple[_Piece, _Piece]:
+        """What is before an observation, without the last ``unsure`` where it has more, and it with what is after it."""
+        steps, crops = np.arange(len(self.doubt)), self.step < moment
+        seen = np.flatnonzero(~self.tracklet.interpolated[:moment])
+        end = seen[-unsure] if 0 < unsure < len(seen) else moment
+        return self._part(steps < end, crops, self.tracklet.key), self._part(steps >= moment, ~crops, name)
 
     def _part(self, rows: BoolArray, crops: BoolArray, key: TrackletKey) -> _Piece:
         rows = _from_first_sight(self.tracklet, rows)

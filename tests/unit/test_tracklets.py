@@ -214,7 +214,7 @@ def test_the_end_of_a_track_on_which_another_began_is_a_tracklet_of_its_own():
 def test_two_people_who_swapped_boxes_are_cut_and_linked_to_themselves():
     pieces = crossing(None)
     assert [one.key.whole.local_id for one in pieces] == [1, 1, 2, 2]
-    assert [(one.frame_index[0], one.frame_index[-1]) for one in pieces] == [(0, 9), (10, 20)] * 2
+    assert [(one.frame_index[0], one.frame_index[-1]) for one in pieces] == [(0, 8), (10, 20)] * 2
     found = associate(pieces, AssociationConfig(max_cosine_distance=0.3))
     people = {frozenset(one.tracklets) for one in found}
     names = [[TrackletKey("a", local_id), TrackletKey("a", PIECE + 3 - local_id)] for local_id in (1, 2)]
