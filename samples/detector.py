@@ -35,13 +35,17 @@ FIXED = {
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One pass of the training at one image size (longer side, px), on the ``data``-th of the given sets."""
+    """One pass of the training at one image size (longer side, px), on the ``data``-th of the given sets or on several."""
 
     image_size: int
     epochs: int
     batch: int
     lr0: float
-    data: int = 0
+    data: tuple[int, ...] = (0,)
+
+    def __post_init__(self) -> None:
+        one = self.data
+        object.__setattr__(self, "data", (one,) if isinstance(one, int) else tuple(one))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +85,14 @@ def train(recipe: DetectorRecipe, data: Sequence[Path], out: Path, threads: int 
     Raises:
         ValueError: a round wants a set that was not given.
     """
-    wanted = max(stage.data for stage in recipe.rounds) + 1
+    wanted = max(number for stage in recipe.rounds for number in stage.data) + 1
     if len(data) < wanted:
         raise ValueError(f"the recipe trains on {wanted} sets, {len(data)} given with --data")
     out.mkdir(parents=True, exist_ok=True)
     weights = _fresh_weights(recipe, data[0], out)
     for number, stage in enumerate(recipe.rounds):
-        weights = _train_round(weights, stage, recipe.seed, data[stage.data], out / f"round{number}", threads)
+        sets = [data[which] for which in stage.data]
+        weights = _train_round(weights, stage, recipe.seed, sets, out / f"round{number}", threads)
     _publish(weights, out / "detector.pt")
     return _score(out / "detector.pt", recipe.rounds[-1].image_size, data[0])
 
@@ -122,7 +127,19 @@ def _fresh_weights(recipe: DetectorRecipe, data: Path, out: Path) -> Path:
     return path
 
 
-def _train_round(weights: Path, stage: Round, seed: int, data: Path, folder: Path, threads: int) -> Path:
+def _joint(sets: Sequence[Path], path: Path) -> Path:
+    """A ``data.yaml`` that trains on all of the sets and validates on the first."""
+    said = yaml.safe_load((sets[0] / "data.yaml").read_text())
+    folders = [str((one / said["train"]).resolve()) for one in sets]
+    said |= {"path": str(sets[0].resolve()), "train": folders}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(said))
+    return path
+
+
+def _train_round(
+    weights: Path, stage: Round, seed: int, sets: Sequence[Path], folder: Path, threads: int
+) -> Path:
     import torch
     from ultralytics import YOLO
 
@@ -130,7 +147,7 @@ def _train_round(weights: Path, stage: Round, seed: int, data: Path, folder: Pat
     # ultralytics leaves one core free when it selects the device; the training may have all it was given.
     model.add_callback("on_train_start", lambda _: torch.set_num_threads(threads))
     model.train(
-        data=str(data / "data.yaml"),
+        data=str(_joint(sets, folder.with_suffix(".yaml"))),
         imgsz=stage.image_size,
         epochs=stage.epochs,
         batch=stage.batch,

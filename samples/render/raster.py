@@ -14,6 +14,7 @@ from samples.render.mesh import Mesh, face_normals
 from samples.render.shading import shade
 
 SHIFT = 4  # fractional bits of the filler's coordinates
+FAR_OUTSIDE = 1 << 24
 MAX_SIDE_PX = 320  # a patch is drawn at the multiple that brings its longer side near this
 
 
@@ -59,6 +60,8 @@ def draw(lens: Lens, mesh: Mesh, vertices_m: Array, light: Array, sunlit: float)
     scale = int(np.clip(round(MAX_SIDE_PX / max(width, height)), 1, 5))
     canvas = np.zeros((height * scale, width * scale, 4), dtype=np.uint8)
     corners = ((pixels - (left, top) + 0.5) * scale - 0.5) * (1 << SHIFT)
+    # Far outside the picture the lens model throws corners anywhere, beyond what an int32 holds.
+    corners = np.nan_to_num(corners).clip(-FAR_OUTSIDE, FAR_OUTSIDE)
     _fill(canvas, np.round(corners[kept]).astype(np.int32), colours)
     return _patch(canvas, scale, left, top)
 
