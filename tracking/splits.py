@@ -199,11 +199,12 @@ class _Piece:
         return slice(self.step[cut] + 1, self.step[cut + 1] + 1)
 
     def parted_at(self, moment: int, name: TrackletKey, unsure: int = 0) -> tuple[_Piece, _Piece]:
-        """What is before an observation, without the last ``unsure`` where it has more, and it with what is after it."""
+        """What is before an observation, less the last ``unsure`` boxes where it has more, and it with what follows."""
         steps, crops = np.arange(len(self.doubt)), self.step < moment
         seen = np.flatnonzero(~self.tracklet.interpolated[:moment])
         end = seen[-unsure] if 0 < unsure < len(seen) else moment
-        return self._part(steps < end, crops, self.tracklet.key), self._part(steps >= moment, ~crops, name)
+        before = self._part(steps < end, crops, self.tracklet.key)
+        return before, self._part(steps >= moment, ~crops, name)
 
     def _part(self, rows: BoolArray, crops: BoolArray, key: TrackletKey) -> _Piece:
         rows = _from_first_sight(self.tracklet, rows)
