@@ -71,7 +71,7 @@ class TrackerConfig:
     min_evidence: float = 10.0
     max_lost_s: float = 1.8
     max_tentative_s: float = 0.18
-    smoothing: float = 0.67
+    smoothing: float = 0.4
     appearance_weight: float = 0.5
     cost: CostWeights = field(default_factory=CostWeights)
     noise: MotionNoise = field(default_factory=MotionNoise)
