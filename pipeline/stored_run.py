@@ -47,11 +47,11 @@ def read_stored_run(folder: Path) -> StoredRun:
         raise ConfigError(f"{folder}: holds no {DOCUMENT}; is it the output folder of a run?")
     record = read_run(path)
     crops = _crops(folder, record.camera_ids())
-    tracklets = [
-        _with_crops(tracklet, crops.get(tracklet.key.whole, []))
-        for stored in record.trajectories
-        for tracklet in stored.tracklets
-    ]
+    pieces: dict[TrackletKey, list[Tracklet]] = {}
+    for stored in record.trajectories:
+        for tracklet in stored.tracklets:
+            pieces.setdefault(tracklet.key.whole, []).append(tracklet)
+    tracklets = [one for key, its in pieces.items() for one in _share_out(its, crops.get(key, []))]
     return StoredRun(record.header, tuple(sorted(tracklets, key=lambda one: one.key)))
 
 
@@ -72,10 +72,17 @@ def _all_crops(folder: Path, camera_ids: tuple[str, ...]) -> Iterator[tuple[Trac
                 yield TrackletKey(camera_id, crop.local_id), crop
 
 
+def _share_out(pieces: list[Tracklet], crops: list[TrackletCrop]) -> Iterator[Tracklet]:
+    """The pieces of a tracklet, each with the crops from its start up to the next one's."""
+    pieces = sorted(pieces, key=lambda piece: piece.start_s)
+    ends_s = [piece.start_s - _ROUNDING_S for piece in pieces[1:]] + [pieces[-1].end_s + _ROUNDING_S]
+    for piece, end_s in zip(pieces, ends_s, strict=True):
+        first_s = piece.start_s - _ROUNDING_S
+        yield _with_crops(piece, [crop for crop in crops if first_s <= crop.time_s <= end_s])
+
+
 def _with_crops(tracklet: Tracklet, crops: list[TrackletCrop]) -> Tracklet:
-    first_s, last_s = tracklet.start_s - _ROUNDING_S, tracklet.end_s + _ROUNDING_S
-    its = [crop for crop in crops if first_s <= crop.time_s <= last_s]  # others are of another piece
-    crops = sorted(its, key=lambda crop: crop.time_s)
+    crops = sorted(crops, key=lambda crop: crop.time_s)
     embeddings = np.stack([crop.embedding for crop in crops]) if crops else np.zeros((0, 0), np.float32)
     return replace(
         tracklet,
