@@ -23,9 +23,12 @@ import numpy.typing as npt
 
 from tracking.types import PIECE, BoolArray, IntArray, Tracklet, TrackletKey
 
-__all__ = ["SplitConfig", "Splitter"]
+__all__ = ["MEETING_OVERLAP", "SplitConfig", "Splitter"]
 
 Array = npt.NDArray[np.float64]
+
+MEETING_OVERLAP = 0.1
+"""Boxes that overlap so much (IoU) meet: whom each shows may be another afterwards."""
 
 _REMEMBERED = 2000
 """Usual changes kept: what they are is told by the latest."""
@@ -57,7 +60,7 @@ class SplitConfig:
     """
 
     min_contrast: float = 3.0
-    min_doubt: float = 0.1
+    min_doubt: float = MEETING_OVERLAP
     min_crops: int = 2
     window: int = 5
     max_tail_s: float = 1.5

@@ -11,15 +11,13 @@ import numpy as np
 from pipeline.config import CropConfig
 from pipeline.packets import Crop, Frame, Image
 from tracking.boxes import greatest_overlap
+from tracking.splits import MEETING_OVERLAP
 from tracking.types import FloatArray, TrackedFrame, TrackletKey
 
 SeenFrame = tuple[Frame, TrackedFrame]
 
 SHARP_HEIGHT_PX = 128.0
 """A crop of this height is as good as any larger one: networks see 256 px at most."""
-
-MEETING_OVERLAP = 0.1
-"""Boxes that overlap so much (IoU) meet: whom each shows may be another afterwards."""
 
 MAX_CROPS = 64
 """best_k: of all stretches of a track together, so that memory is bounded."""

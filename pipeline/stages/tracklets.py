@@ -10,9 +10,8 @@ from typing import Protocol
 import numpy as np
 
 from pipeline.packets import EmbeddedCrop
-from pipeline.stages.crop import MEETING_OVERLAP
 from tracking.boxes import greatest_overlap, iou_matrix
-from tracking.splits import Splitter
+from tracking.splits import MEETING_OVERLAP, Splitter
 from tracking.types import BoolArray, FloatArray, FrameRef, TrackedFrame, Tracklet, TrackletKey
 
 MAX_EMBEDDINGS = 256

@@ -10,7 +10,15 @@ import pytest
 
 from pipeline.config import CropConfig
 from pipeline.packets import Frame
-from pipeline.stages.crop import CropStage, border_share, covered_share, crop_quality, cut, sharpness
+from pipeline.stages.crop import (
+    MAX_CROPS,
+    CropStage,
+    border_share,
+    covered_share,
+    crop_quality,
+    cut,
+    sharpness,
+)
 from tracking.types import FrameRef, TrackedFrame
 
 SHAPE = (200, 300, 3)
@@ -147,3 +155,21 @@ def test_batching_changes_nothing():
     stage = CropStage(config(), 2)
     single = [stage.process([one])[0] for one in batch]
     assert [[crop.frame_index for crop in crops] for crops in whole] == [[crop.frame_index for crop in crops] for crops in single]
+
+
+def test_best_k_keeps_k_crops_of_each_stretch_between_two_meetings():
+    beside = (BOX[0] + 10, BOX[1], BOX[2] + 10, BOX[3])
+    batch = [
+        seen(index, boxes=(BOX, beside) if 30 <= index < 40 else (BOX,), confidence=(0.5 if index > 40 else 0.9, 0.3))
+        for index in range(80)
+    ]
+    crops = CropStage(config(k=3, every_s=0.2)).process([*batch, seen(80, boxes=(), ended=(1, 2))])[-1]
+    own = [crop.frame_index for crop in crops if crop.key.local_id == 1]
+    assert [sum(low <= index < high for index in own) for low, high in ((0, 30), (40, 80))] == [3, 3], "worse ones too"
+
+
+def test_best_k_holds_a_bounded_number_of_crops_however_often_others_are_met():
+    beside = (BOX[0] + 10, BOX[1], BOX[2] + 10, BOX[3])
+    batch = [seen(index, boxes=(BOX, beside) if index % 4 < 2 else (BOX,), confidence=(0.9, 0.3)) for index in range(800)]
+    crops = CropStage(config(every_s=0.1)).process([*batch, seen(800, boxes=(), ended=(1, 2))])[-1]
+    assert sum(crop.key.local_id == 1 for crop in crops) == MAX_CROPS

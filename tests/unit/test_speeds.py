@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from tests.simulated import make_tracklet
-from tracking.sketch import sketch_of
+from tracking.association import AssociationConfig
+from tracking.evidence import Layout, Witness
+from tracking.sketch import SketchTable, sketch_of
 from tracking.speeds import FASTEST_MPS, SpeedLimits
+from tracking.topology import Topology
 
 
 def walk(local_id, speed_mps, seconds=6.0, class_id=0):
@@ -26,7 +29,9 @@ def learned(speeds, class_id=0):
 def test_walkers_are_not_believed_to_run_and_cars_are_not_believed_to_walk():
     assert learned([1.4] * 40).of(0)[1] == pytest.approx(3.0, abs=0.01), "who walks may hurry"
     assert learned([2.5] * 40).of(0)[1] == pytest.approx(5.0, abs=0.1)
-    assert learned([0.0] * 30 + [9.0] * 10).of(0)[1] == pytest.approx(18.0, abs=0.3), "most of the cars are parked"
+    assert learned([0.0] * 30 + [9.0] * 10).of(0)[1] == pytest.approx(18.0, abs=0.3), (
+        "most of the cars are parked"
+    )
 
 
 def test_every_class_group_has_its_own():
@@ -61,3 +66,27 @@ def test_a_given_limit_stays():
     for number in range(40):
         limits.observe(walk(number, 9.0))
     assert limits.of(0) == (2.0, 2.0)
+
+
+def test_who_must_have_hurried_is_less_likely_the_same_and_who_cannot_have_come_is_not():
+    seen = [walk(number, 2.0) for number in range(12)]  # 2 m/s is usual, 4 m/s the most
+    seen += [sketch_of(stand(1, 0.0, 0.0), 4)]
+    seen += [sketch_of(stand(2 + k, 10.0, far_m), 4) for k, far_m in enumerate((8.0, 18.0, 60.0))]
+    table = SketchTable.of(seen)
+    limits = SpeedLimits(None)
+    for sketch in table.sketches:
+        limits.observe(sketch)
+    layout = Layout.of(table.cameras, Topology(), 600.0)
+    witness = Witness(table, layout, AssociationConfig(max_cosine_distance=0.3).limits(limits), 0.3)
+    evidence = witness.testify(np.full(3, 12), np.array([13, 14, 15]))
+    assert evidence.verdicts.haste[0] == 0.0
+    assert 0.0 < evidence.verdicts.haste[1] < 1.0
+    assert evidence.verdicts.impossible.tolist() == [False, False, True]
+    assert evidence.weight[0] > evidence.weight[1]
+
+
+def stand(local_id, start_s, far_m):
+    """Five seconds in one place, looking like all others that stand."""
+    times = start_s + np.arange(0, 5.0, 0.1)
+    look = np.eye(4, dtype=np.float32)[[0, 0]]
+    return make_tracklet("b", local_id, times, ground=np.tile([far_m, 0.0], (50, 1)), embeddings=look)
