@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import ndtr
 
 from tests.simulated import make_tracklet, unit
 from tracking.sketch import sketch_of
-from tracking.threshold import RunningThreshold, suggest_threshold, threshold_of
+from tracking.threshold import RunningThreshold, _crossing, suggest_threshold, threshold_of
 from tracking.types import Tracklet
 
 
@@ -50,3 +51,17 @@ def test_running_estimate_agrees_with_that_of_the_whole_and_respects_a_given_one
             one.observe(tracklet, sketch_of(tracklet, 4))
     assert running.value == pytest.approx(suggest_threshold(tracklets).max_cosine_distance, rel=0.15)
     assert given.value == 0.3
+
+
+def test_the_cut_makes_few_errors_where_ten_strangers_are_met_for_each_acquaintance():
+    rng = np.random.default_rng(0)
+    same = np.exp(rng.normal(np.log(0.07), 0.6, 4000)).astype(np.float32)
+    middle, spread = 0.44, 0.1
+    cut = _crossing(same, middle, spread)
+
+    def errors(at: float, strangers: float) -> float:
+        return float(np.mean(same > at) + strangers * ndtr((at - middle) / spread))
+
+    cuts = np.linspace(0.01, middle, 400)
+    assert errors(cut, 10.0) < 1.1 * min(errors(at, 10.0) for at in cuts)
+    assert cut < cuts[np.argmin([errors(at, 1.0) for at in cuts])] - 0.02, "with as many of each it would lie higher"

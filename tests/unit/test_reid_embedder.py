@@ -272,7 +272,7 @@ def test_the_folder_of_an_openvino_network_stands_for_the_network(shared_data: P
     form = InputForm((256, 128), colour="bgr", mean=(0.0, 0.0, 0.0), scale=(1.0, 1.0, 1.0))
     by_file = Embedder.open(folder / "person-reidentification-retail-0277.xml", "openvino", form=form)
     assert Embedder.open(folder, "openvino", form=form).model_hash == by_file.model_hash
-    with pytest.raises(FileNotFoundError, match="expected one .xml in the folder, found 0"):
+    with pytest.raises(FileNotFoundError, match=r"expected one \.xml in the folder, found 0"):
         Embedder.open(tmp_path, "openvino", form=form)
-    with pytest.raises(FileNotFoundError, match="no such network .a folder."):
+    with pytest.raises(FileNotFoundError, match=r"no such network \(a folder\)"):
         Embedder.open(tmp_path, "onnx", form=form)
