@@ -73,6 +73,24 @@ def test_each_reopening_in_vain_makes_it_more_patient_and_news_end_that():
     assert not watchdog.wants_reopening(now + 4)
 
 
+def test_the_same_picture_from_an_encoder_that_starts_anew_is_still_frozen():
+    watchdog = PictureWatchdog(5)
+    states(watchdog, lambda index: SCENE, 8)
+    watchdog.restart(asked_for=True)
+    settling = [np.clip(SCENE.astype(int) + max(0, 2 - step), 0, 255).astype(np.uint8) for step in range(80)]
+    assert set(states(watchdog, lambda index: settling[index - 80], 8, begin=8)) == {"frozen"}
+
+
+def test_a_still_scene_taken_for_frozen_comes_alive_again_by_its_noise():
+    rng = np.random.default_rng(3)
+    watchdog = PictureWatchdog(5)
+    states(watchdog, lambda index: SCENE, 8)
+    watchdog.restart(asked_for=True)
+    noisy = [np.clip(SCENE + rng.normal(0, 3, SCENE.shape), 0, 255).astype(np.uint8) for _ in range(60)]
+    told = states(watchdog, lambda index: noisy[index - 80], 6, begin=8)
+    assert (told[0], told[-1]) == ("frozen", "live")
+
+
 def test_backoff_doubles_with_jitter_up_to_its_limit():
     for seed in range(20):
         backoff = Backoff(10, random.Random(seed))
