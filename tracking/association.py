@@ -147,11 +147,14 @@ def _refuse_twins(ordered: Sequence[Tracklet]) -> None:
 
 
 def _identities(count: int, evidence: Evidence, witness: Witness, config: AssociationConfig) -> IntArray:
-    """Cluster label per row: every connected group of plausible links is a problem of its own."""
-    link = evidence.demanded | (evidence.verdicts.linkable & ~evidence.forbidden & (evidence.weight > 0))
-    rows = np.flatnonzero(link)
+    """Cluster label per row: every connected group of likely pairs is a problem of its own.
+
+    Pairs of which neither can have followed the other directly count too: what was seen between may join them.
+    """
+    rows = np.flatnonzero(evidence.demanded | (~evidence.forbidden & (evidence.weight > 0)))
     first, second = evidence.first[rows], evidence.second[rows]
-    weight = np.where(evidence.demanded[rows], _DEMAND, evidence.weight[rows])
+    weight = np.where(evidence.verdicts.linkable[rows], evidence.weight[rows], 0.0)
+    weight[evidence.demanded[rows]] = _DEMAND
     tier = np.where(evidence.demanded[rows], 0, np.where(evidence.adjacent[rows], 1, 2))
     component = components(count, first, second)
     label = np.arange(count)
@@ -193,20 +196,23 @@ def _solve(
     if len(nodes) > config.max_exact:
         return agglomerate(nodes, edges, weight, tier, witness.judge)
     one, other = np.triu_indices(len(nodes), 1)
-    known, banned = witness.judge(nodes[one], nodes[other])
+    known, banned, direct = witness.judge(nodes[one], nodes[other])
     matrix = np.zeros((len(nodes), len(nodes)), np.float32)
     forbidden = np.zeros(matrix.shape, bool)
     matrix[one, other] = matrix[other, one] = known
     forbidden[one, other] = forbidden[other, one] = banned
     demanded = weight >= _DEMAND
     matrix[edges[demanded, 0], edges[demanded, 1]] = matrix[edges[demanded, 1], edges[demanded, 0]] = _DEMAND
-    return _connected(solve_exactly(matrix, forbidden), edges)
+    label = solve_exactly(matrix, forbidden)
+    if _is_walkable(label, one[direct], other[direct]):
+        return label
+    return agglomerate(nodes, edges, weight, tier, witness.judge)
 
 
-def _connected(label: IntArray, edges: IntArray) -> IntArray:
-    """Clusters held together by links alone: what only support joined is taken apart again."""
-    inside = label[edges[:, 0]] == label[edges[:, 1]]
-    return components(len(label), edges[inside, 0], edges[inside, 1])
+def _is_walkable(label: IntArray, first: IntArray, second: IntArray) -> bool:
+    """Whether possible steps hold every cluster together: the optimum may join by looks what nobody can have walked."""
+    inside = label[first] == label[second]
+    return int(components(len(label), first[inside], second[inside]).max()) == len(np.unique(label)) - 1
 
 
 def _trajectories(

@@ -11,6 +11,7 @@ from tracking.appearance import set_distances
 from tracking.camera_bias import CameraMeans
 from tracking.corrections import Corrections, KeyPair
 from tracking.gates import GateLimits, Verdicts, check
+from tracking.partition import Judgement
 from tracking.sightings import Sightings
 from tracking.sketch import SketchTable
 from tracking.topology import Topology, Windows
@@ -124,10 +125,11 @@ class Witness:
             first, second, verdicts, cosine, bias, agreement, weight, forbidden, demanded, adjacent, limit
         )
 
-    def judge(self, one: IntArray, other: IntArray) -> tuple[FloatArray, BoolArray]:
-        """Weights and bans only: what the partition asks for."""
+    def judge(self, one: IntArray, other: IntArray) -> Judgement:
+        """What the partition asks for."""
         evidence = self.testify(one, other)
-        return evidence.weight, evidence.forbidden
+        direct = evidence.demanded | (evidence.verdicts.linkable & ~evidence.forbidden)
+        return Judgement(evidence.weight, evidence.forbidden, direct)
 
     def _in_time_order(self, one: IntArray, other: IntArray) -> tuple[IntArray, IntArray]:
         start = self.table.start_s

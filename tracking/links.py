@@ -34,7 +34,7 @@ def explain(table: SketchTable, label: IntArray, evidence: Evidence, witness: Wi
 def _best_inside(label: IntArray, evidence: Evidence) -> dict[int, int]:
     """For each later row, the position in the evidence of its best pair inside its identity."""
     strength = np.where(evidence.demanded, np.inf, evidence.weight)
-    allowed = evidence.demanded | (evidence.verdicts.linkable & ~np.isnan(evidence.weight))
+    allowed = evidence.demanded | (evidence.verdicts.linkable & (evidence.weight > 0))
     inside = np.flatnonzero((label[evidence.first] == label[evidence.second]) & allowed)
     order = inside[np.lexsort((evidence.first[inside], -strength[inside], evidence.second[inside]))]
     rows, at = np.unique(evidence.second[order], return_index=True)
@@ -52,7 +52,7 @@ def _runners_up(label: IntArray, evidence: Evidence) -> dict[int, float]:
 
 
 def _unexplained(label: IntArray, explained: dict[int, int]) -> dict[int, IntArray]:
-    """Later members without a direct pair to an earlier one, with the earlier members of their identity."""
+    """Later members whom no direct pair joins to an earlier one by itself, with the earlier members of their identity."""
     order = np.argsort(label, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(label[order])) + 1)
     return {

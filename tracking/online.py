@@ -240,7 +240,7 @@ class OnlineAssociator:
         table = self._memory.table([*mine, *theirs])
         one = np.repeat(np.arange(len(mine)), len(theirs))
         other = np.tile(np.arange(len(mine), len(table)), len(mine))
-        weight, forbidden = self._witness(table).judge(one, other)
+        weight, forbidden, _ = self._witness(table).judge(one, other)
         known = weight[~np.isnan(weight)]
         return not forbidden.any() and len(known) > 0 and bool(known.mean() > 0)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 import scipy.optimize
@@ -19,10 +20,25 @@ import scipy.sparse.csgraph
 
 from tracking.types import BoolArray, FloatArray, IntArray
 
-__all__ = ["PairJudge", "agglomerate", "components", "solve_exactly"]
+__all__ = ["Judgement", "PairJudge", "agglomerate", "components", "solve_exactly"]
 
-PairJudge = Callable[[IntArray, IntArray], tuple[FloatArray, BoolArray]]
-"""Weights ``(M,)`` (NaN = no evidence) and whether each pair is forbidden, for rows ``(M,)`` and ``(M,)``."""
+
+class Judgement(NamedTuple):
+    """What is held of M pairs.
+
+    Attributes:
+        weight: ``(M,)``, NaN where there is no evidence.
+        forbidden: ``(M,)`` never one identity.
+        direct: ``(M,)`` one may have followed the other with nothing between.
+    """
+
+    weight: FloatArray
+    forbidden: BoolArray
+    direct: BoolArray
+
+
+PairJudge = Callable[[IntArray, IntArray], Judgement]
+"""Judges pairs of rows ``(M,)`` and ``(M,)``."""
 
 
 def components(count: int, first: IntArray, second: IntArray) -> IntArray:
@@ -83,12 +99,13 @@ def agglomerate(
     """Merge clusters joined by an edge, best mean weight first, while the mean is positive.
 
     A merge is judged on all pairs between the two clusters, not only on the edges, so one lucky pair does not
-    chain strangers together; a forbidden pair between them refuses it for good.
+    chain strangers together; a forbidden pair between them refuses it for good, and it waits for a pair of which one
+    may have followed the other.
 
     Args:
         nodes: ``(n,)`` ids that ``judge`` understands.
         edges: ``(E, 2)`` positions in ``nodes``, each pair once.
-        weight: ``(E,)`` their weights, positive.
+        weight: ``(E,)`` their weights, positive; 0 where neither may have followed the other.
         tier: ``(E,)`` lower tiers are merged first (adjacent cameras before the rest).
         judge: evaluates pairs.
 
@@ -146,16 +163,19 @@ class _Agglomeration:
         self.neighbours[b].pop(a, None)
 
     def _scores(self, a: int, others: list[int]) -> list[float | None]:
-        """Mean weight from ``a`` to each other cluster; None where a pair between them is forbidden."""
+        """Mean weight from ``a`` to each other cluster, at most 0 where no pair between them is direct; None where one is
+        forbidden."""
         if not others:
             return []
         mine, sizes = self.members[a], [len(self.members[other]) for other in others]
         theirs = np.concatenate([self.members[other] for other in others])
-        weight, forbidden = self.judge(np.tile(mine, len(theirs)), np.repeat(theirs, len(mine)))
+        weight, forbidden, direct = self.judge(np.tile(mine, len(theirs)), np.repeat(theirs, len(mine)))
         of_pair = np.repeat(np.arange(len(others)), np.array(sizes) * len(mine))
         known = ~np.isnan(weight)
         total = np.bincount(of_pair[known], weights=weight[known], minlength=len(others))
         count = np.bincount(of_pair[known], minlength=len(others))
         barred = np.bincount(of_pair[forbidden], minlength=len(others)) > 0
         mean = np.divide(total, count, out=np.zeros(len(others)), where=count > 0)
+        is_waiting = np.bincount(of_pair[direct], minlength=len(others)) == 0
+        mean[is_waiting] = np.minimum(mean[is_waiting], 0.0)
         return [None if stop else float(score) for stop, score in zip(barred, mean, strict=True)]

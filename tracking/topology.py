@@ -23,7 +23,8 @@ class CameraLink:
 
     Attributes:
         from_camera, to_camera: camera ids; equal for coming back to the same view.
-        min_s, max_s: travel-time window, from the last sight in the first to the first sight in the second.
+        min_s, max_s: travel-time window, from the last sight in the first to the first sight in the second. Within
+            one view ``min_s`` bounds nothing: a track that broke off goes on at once.
         overlap: the views share ground, so one may be seen in both at once (any negative gap passes).
         exit_zone, entry_zone: polygon of foot points, px of each camera, or None for the whole view.
         pinned: stated by a person; learning leaves it alone.
@@ -124,7 +125,8 @@ def _windows(topology: Topology, cameras: list[str], max_gap_s: float) -> Window
         if link.from_camera in index and link.to_camera in index:
             at = index[link.from_camera], index[link.to_camera]
             link_index[at] = number
-            low[at], high[at] = (-np.inf if link.overlap else link.min_s), link.max_s
+            is_unbounded = link.overlap or link.from_camera == link.to_camera
+            low[at], high[at] = (-np.inf if is_unbounded else link.min_s), link.max_s
     linked = link_index >= 0
     sites = np.array([topology.sites.get(camera, "") for camera in cameras])
     apart = (sites[:, None] != sites[None, :]) & ~linked
@@ -137,18 +139,20 @@ def _windows(topology: Topology, cameras: list[str], max_gap_s: float) -> Window
 def _fastest(topology: Topology, index: Mapping[str, int], count: int) -> SecondsMatrix:
     """Shortest path over the links' minimum times (Floyd & Warshall 1962).
 
-    An open topology may lack links, so only its direct links bound anything; nothing bounds coming back.
+    An open topology may lack links, so only pairs that have one are bounded; nothing bounds coming back.
     """
     fastest = np.full((count, count), np.inf)
     for link in topology.links:
         if link.from_camera in index and link.to_camera in index:
             at = index[link.from_camera], index[link.to_camera]
             fastest[at] = -np.inf if link.overlap else max(link.min_s, 0.0)
-    if topology.closed:
-        for via in range(count):
-            fastest = np.minimum(fastest, fastest[:, via, None] + fastest[None, via, :])
-    else:
-        fastest[np.isinf(fastest)] = -np.inf
+    known = np.isfinite(fastest)
+    for via in range(count):
+        with np.errstate(invalid="ignore"):
+            through = fastest[:, via, None] + fastest[None, via, :]
+        fastest = np.fmin(fastest, np.where(np.isnan(through), np.inf, through))
+    if not topology.closed:
+        fastest[~known] = -np.inf
     np.fill_diagonal(fastest, -np.inf)
     return fastest
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -111,6 +112,14 @@ def test_travel_window(gap_s: float, linked: bool) -> None:
     assert (len(associate(tracklets, config, topology=topology)) == 1) is linked
 
 
+@pytest.mark.parametrize(("gap_s", "linked"), [(0.4, True), (8.0, True), (13.0, False)])
+def test_coming_back_may_take_long_but_a_track_that_broke_goes_on_at_once(gap_s: float, linked: bool) -> None:
+    topology = Topology((CameraLink("a", "a", 5.0, 12.0),))
+    tracklets = [_seen("a", 1, 0, 5.5, 0), _seen("a", 2, 5.5 + gap_s, 25, 0)]
+    config = AssociationConfig(clock_slack_s=0.0)
+    assert (len(associate(tracklets, config, topology=topology)) == 1) is linked
+
+
 def test_windows_have_a_direction_and_closed_topologies_no_other_way() -> None:
     topology = Topology((CameraLink("a", "b", 5.0, 12.0),), closed=True)
     back = [_seen("b", 1, 0, 5.5, 0), _seen("a", 1, 12, 20, 0)]
@@ -124,6 +133,22 @@ def test_a_tracklet_between_bridges_what_the_window_forbids() -> None:
     topology = Topology(links, closed=True)
     assert len(associate(tracklets, NEAR, topology=topology)) == 1
     assert len(associate([tracklets[0], tracklets[2]], NEAR, topology=topology)) == 2
+
+
+def test_a_slow_direct_link_does_not_forbid_a_faster_way_through_another_view() -> None:
+    links = (CameraLink("a", "c", 20.0, 24.0), CameraLink("a", "b", 1.0, 9.0), CameraLink("b", "c", 1.0, 9.0))
+    tracklets = [_seen("a", 1, 0, 5, 0), _seen("b", 1, 8, 10, 0), _seen("c", 1, 13, 20, 0)]
+    assert len(associate(tracklets, NEAR, topology=Topology(links))) == 1
+
+
+def test_what_followed_indirectly_joins_by_its_looks() -> None:
+    """b, between, is hardly like c; a and c are alike but too long apart to follow each other."""
+    links = (CameraLink("a", "b", 1.0, 8.0), CameraLink("b", "c", 1.0, 8.0), CameraLink("a", "c", 1.0, 8.0))
+    tracklets = [_seen("a", 1, 0, 5, 0), _seen("b", 1, 10, 15, 20), _seen("c", 1, 20, 25, -8)]
+    config = replace(NEAR, max_cosine_distance=0.08)
+    (one,) = associate(tracklets, config, topology=Topology(links))
+    assert [str(link.first) for link in one.links] == ["a/1", "a/1"]
+    assert len(associate([tracklets[0], tracklets[2]], config, topology=Topology(links))) == 2
 
 
 def test_nobody_is_faster_than_the_shortest_path() -> None:

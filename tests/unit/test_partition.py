@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracking.partition import agglomerate, components, solve_exactly
+from tracking.partition import Judgement, agglomerate, components, solve_exactly
 
 
 def _partitions(count: int) -> Iterator[np.ndarray]:
@@ -60,8 +60,8 @@ def _agglomerated(weight: np.ndarray, forbidden: np.ndarray, tier: np.ndarray | 
     strength = weight[edges[:, 0], edges[:, 1]]
     level = np.zeros(len(edges), np.int64) if tier is None else tier[edges[:, 0], edges[:, 1]]
 
-    def judge(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return weight[one, other], forbidden[one, other]
+    def judge(one: np.ndarray, other: np.ndarray) -> Judgement:
+        return Judgement(weight[one, other], forbidden[one, other], ~forbidden[one, other])
 
     return agglomerate(np.arange(len(weight)), edges, strength, level, judge)
 
