@@ -26,6 +26,9 @@ MIN_VISIBLE = 0.25
 MIN_HEIGHT_PX = 26.0
 MIN_VEHICLE_WIDTH_PX = 26.0
 SEEN_AT_ALL = 0.02
+MIN_GLIMPSED = 0.1
+"""A detector may see somebody this far visible, and half as large as what is scored."""
+
 MAX_ABSENCE_S = 1.5
 CLASSES = ("person", "car", "truck", "bus")
 
@@ -45,9 +48,16 @@ class TruthRow:
 
     @property
     def is_scored(self) -> bool:
+        return self.visible >= MIN_VISIBLE and self._share_of_least() >= 1.0
+
+    @property
+    def is_glimpsed(self) -> bool:
+        return self.visible >= MIN_GLIMPSED and self._share_of_least() >= 0.5
+
+    def _share_of_least(self) -> float:
+        """Its size against the least that is scored."""
         x0, y0, x1, y1 = self.box_xyxy
-        size = y1 - y0 >= MIN_HEIGHT_PX if self.class_name == "person" else x1 - x0 >= MIN_VEHICLE_WIDTH_PX
-        return self.visible >= MIN_VISIBLE and size
+        return (y1 - y0) / MIN_HEIGHT_PX if self.class_name == "person" else (x1 - x0) / MIN_VEHICLE_WIDTH_PX
 
     def mot_line(self) -> str:
         """``frame,id,left,top,width,height,scored,class,visibility``; frame and class count from 1."""
@@ -91,12 +101,12 @@ def rows_of(
 
 
 def visits(
-    camera: str, rows: Sequence[TruthRow], max_absence_s: float = MAX_ABSENCE_S
+    camera: str, rows: Sequence[TruthRow], max_absence_s: float = MAX_ABSENCE_S, *, glimpsed: bool = False
 ) -> dict[int, list[Visit]]:
-    """Stays of every identity in one camera's scored rows; shorter absences do not end a stay."""
+    """Stays of every identity in one camera's scored (or glimpsed) rows; shorter absences do not end a stay."""
     seen: dict[int, list[TruthRow]] = defaultdict(list)
     for row in rows:
-        if row.is_scored:
+        if row.is_glimpsed if glimpsed else row.is_scored:
             seen[row.actor_id].append(row)
     stays: dict[int, list[Visit]] = {}
     for actor_id, mine in sorted(seen.items()):
@@ -109,29 +119,50 @@ def visits(
     return stays
 
 
-def travel_times(stays: Sequence[dict[int, list[Visit]]]) -> dict[tuple[str, str], list[float]]:
-    """Seconds from the end of a stay to the begin of the same identity's next one, negative where views overlap."""
+def travel_times(
+    stays: Sequence[dict[int, list[Visit]]], glimpses: Sequence[dict[int, list[Visit]]] = ()
+) -> dict[tuple[str, str], list[float]]:
+    """Seconds from the end of a stay to the begin of the same identity's next one, negative where views overlap.
+
+    With ``glimpses`` from the last glimpse of the one to the first of the other: how short a detector may find them.
+    """
     gaps: dict[tuple[str, str], list[float]] = defaultdict(list)
     for actor_id in sorted({actor_id for camera in stays for actor_id in camera}):
+        wider = [visit for camera in glimpses for visit in camera.get(actor_id, [])]
         path = sorted(
             (v for camera in stays for v in camera.get(actor_id, [])), key=lambda v: (v.first_s, v.camera)
         )
         for before, after in itertools.pairwise(path):
-            gaps[before.camera, after.camera].append(after.first_s - before.last_s)
+            gap = _around(after, wider).first_s - _around(before, wider).last_s
+            if before.camera == after.camera:  # one glimpsed stay may hold both
+                gap = after.first_s - before.last_s
+            gaps[before.camera, after.camera].append(gap)
     return dict(sorted(gaps.items()))
 
 
-def topology(gaps: dict[tuple[str, str], list[float]]) -> dict[str, Any]:
-    """Camera links with windows that hold every observed travel time, in the form of ``topology.yaml``."""
+def _around(visit: Visit, wider: Sequence[Visit]) -> Visit:
+    """The stay in the same camera that holds this one; itself if there is none."""
+    holding = (v for v in wider if v.camera == visit.camera and v.first_s <= visit.first_s and v.last_s >= visit.last_s)
+    return next(holding, visit)
+
+
+def topology(
+    gaps: dict[tuple[str, str], list[float]], shortest: dict[tuple[str, str], list[float]] | None = None
+) -> dict[str, Any]:
+    """Camera links with windows that hold every observed travel time, in the form of ``topology.yaml``.
+
+    Windows begin at the least of ``shortest`` (glimpses count) and end at the most of ``gaps``.
+    """
     links = []
     for (first, second), times in gaps.items():
+        least = min((shortest or gaps)[first, second])
         links.append(
             {
                 "from": first,
                 "to": second,
-                "min_s": round(max(0.0, min(times) - 1.0), 2),
+                "min_s": round(max(0.0, least - 1.0), 2),
                 "max_s": round(max(0.0, *times) + 2.0, 2),
-                "overlap": bool(first != second and min(times) < 0),
+                "overlap": bool(first != second and least < 0),
             }
         )
     return {"closed": False, "links": links}
@@ -152,12 +183,13 @@ def write_site(
     ]
     (folder / "aicity.txt").write_text("".join(lines))
     stays = [visits(camera.camera_id, rows[camera.camera_id]) for camera in cameras]
-    gaps = travel_times(stays)
+    glimpses = [visits(camera.camera_id, rows[camera.camera_id], glimpsed=True) for camera in cameras]
+    windows = topology(travel_times(stays), travel_times(stays, glimpses))
     _write_json(
         folder / "site.json", about | {"cameras": [_camera_entry(n, c) for n, c in enumerate(cameras, 1)]}
     )
     _write_json(folder / "identities.json", _identities(stays, rows))
-    (folder.parent / "topology.yaml").write_text(yaml.safe_dump(topology(gaps), sort_keys=False))
+    (folder.parent / "topology.yaml").write_text(yaml.safe_dump(windows, sort_keys=False))
 
 
 def _camera_entry(number: int, site_camera: SiteCamera) -> dict[str, Any]:
