@@ -107,8 +107,9 @@ def _yolo_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", type=int, default=3000, help="pictures in all (default 3000)")
     parser.add_argument("--validation", type=float, default=0.1, help="share that validates (default 0.1)")
     parser.add_argument(
-        "--hard", type=float, default=0.0, help="share with people close up and hidden, and heavy vehicles"
+        "--hard", type=float, default=0.0, help="share with people close up and hidden, and vehicles close and heavy"
     )
+    parser.add_argument("--traffic", type=float, default=0.0, help="share of views that look at roads (default 0)")
     parser.set_defaults(run=_yolo_set)
 
 
@@ -140,5 +141,5 @@ def _reid_set(options: argparse.Namespace) -> None:
 def _yolo_set(options: argparse.Namespace) -> None:
     from samples.yoloset import YoloSetPlan, render_yolo_set
 
-    plan = YoloSetPlan(options.seed, options.images, options.validation, options.hard)
+    plan = YoloSetPlan(options.seed, options.images, options.validation, options.hard, options.traffic)
     print(f"wrote {options.out}: {render_yolo_set(plan, options.out, options.workers)}")

@@ -157,7 +157,7 @@ def _frames(plan: ReidSetPlan, number: int) -> Iterator[list[_Crop]]:
 def _staged(stage: Stage, looks: Cast, kind: Kind, rng: np.random.Generator) -> list[ActorState]:
     if kind == "people":
         return stage.people(looks, rng, cluster=0.35)  # type: ignore[arg-type]
-    return stage.vehicles(looks, rng)  # type: ignore[arg-type]
+    return stage.vehicles(looks, rng, close=True)  # type: ignore[arg-type]
 
 
 def _is_usable(view: ActorView, min_size_px: tuple[float, float]) -> bool:

@@ -30,6 +30,7 @@ class Stage:
         self.places, self._heights_px = _visible_places(site, camera, navigation)
         self.parking = [(bay.centre_m, bay.heading_rad) for route in site.routes for bay in route.bays]
         self._lanes = [Track(route.points_m) for route in site.routes]
+        self._stretches = _visible_stretches(self._lanes, camera)
         if len(self.places) == 0:
             raise ValueError(f"camera {camera.camera_id} of site {site.name} sees no walkable floor")
 
@@ -53,13 +54,17 @@ class Stage:
         return states
 
     def vehicles(
-        self, looks: Sequence[tuple[int, CarAppearance]], rng: np.random.Generator
+        self, looks: Sequence[tuple[int, CarAppearance]], rng: np.random.Generator, close: bool = False
     ) -> list[ActorState]:
-        """Vehicles in bays and on lanes, none within another."""
+        """Vehicles in bays and on lanes, none within another.
+
+        Places are drawn evenly along the lanes, most of which is far away or out of view; with ``close`` evenly over
+        the sizes vehicles have in the picture.
+        """
         states: list[ActorState] = []
         for actor_id, look in looks:
             for _ in range(10):
-                place, heading = self._road(look, rng)
+                place, heading = self._road(look, rng, close)
                 if all(_clear(place, look, other) for other in states):
                     moving = 0.0 if rng.random() < 0.4 else 8.0
                     states.append(
@@ -96,7 +101,10 @@ class Stage:
         weights = np.cumsum(self._heights_px**2)
         return int(np.searchsorted(weights, rng.random() * weights[-1]))
 
-    def _road(self, look: CarAppearance, rng: np.random.Generator) -> tuple[Point, float]:
+    def _road(self, look: CarAppearance, rng: np.random.Generator, close: bool) -> tuple[Point, float]:
+        if close and self._stretches and rng.random() < 0.85:
+            track, along = self._stretches[int(rng.integers(len(self._stretches)))]
+            return track.position(along), track.heading(along)
         if self.parking and look.length_m < 5.4 and rng.random() < 0.45:
             return self.parking[int(rng.integers(len(self.parking)))]
         if self._lanes and rng.random() < 0.92:
@@ -127,6 +135,23 @@ def _visible_places(site: Site, camera: Camera, navigation: Navigation) -> tuple
         & (foot[:, 1] < height_px + 60)
     )
     return np.asarray(grid[good]), np.asarray(height[good])
+
+
+def _visible_stretches(lanes: Sequence[Track], camera: Camera) -> list[tuple[Track, float]]:
+    """Places on lanes (and metres along them) in or at the edge of the frame, repeated so that sizes are even.
+
+    A lane's length per pixel of a vehicle's size falls with its square: nearness makes the logarithm even.
+    """
+    width_px, height_px = camera.size
+    places: list[tuple[Track, float]] = []
+    for track in lanes:
+        along = np.arange(0.0, track.length_m, 0.5)
+        middle = np.column_stack([track.positions(along), np.full(len(along), 0.8)])
+        at, depth = project(camera, middle)
+        inside = (depth > 1.5) & (np.abs(at[:, 0] / width_px - 0.5) < 0.7) & (np.abs(at[:, 1] / height_px - 0.5) < 0.8)
+        for where, away in zip(along[inside], depth[inside], strict=True):
+            places += [(track, float(where))] * max(1, round(60.0 / away))
+    return places
 
 
 def _pose(actor_id: int, look: PersonAppearance, spot: Point, rng: np.random.Generator) -> ActorState:

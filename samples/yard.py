@@ -1,4 +1,7 @@
-"""Random sites for training data: a yard between buildings, a street or a car park beside it, cameras on its walls."""
+"""Random sites for training data: a yard between buildings, a street or a car park beside it, cameras on its walls.
+
+And random cameras beside the roads of any site.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ import numpy as np
 from samples.cameras import look_at
 from samples.plan import Bay, Builder, Door, FloorTexture, Route, Site, SiteCamera, rectangle
 from samples.response import random_response
+from samples.traffic import Track
+from samples.types import FloatArray
 
 WALLS = (
     "b08a64",
@@ -166,6 +171,26 @@ def _camera(
         float(rng.normal(0, 0.8)),
     )  # fmt: skip
     return SiteCamera(camera, random_response(rng))
+
+
+def roadside_camera(site: Site, rng: np.random.Generator, size: tuple[int, int] = (640, 360)) -> SiteCamera:
+    """On a mast or a wall beside one of the site's routes, looking along it or across it."""
+    for _ in range(100):
+        track = Track(site.routes[int(rng.integers(len(site.routes)))].points_m)
+        along = float(rng.uniform(0.1, 0.9) * track.length_m)
+        x, y = np.add(track.position(along), rng.uniform(3.5, 12.0) * _direction(rng.uniform(0, 2 * np.pi)))
+        if not any(_inside(box.corners_m, float(x), float(y)) for box in site.plan.solids):
+            break
+    ahead = along + float(rng.choice([-1, 1]) * rng.uniform(4, 22))
+    target = (*np.add(track.position(ahead), rng.normal(0, 1.5, 2)), 0.6)
+    eye = (float(x), float(y), float(rng.uniform(3.0, 7.0)))
+    lens = (float(rng.uniform(-0.2, 0.02)), float(rng.uniform(0, 0.04)), 0.0, 0.0, 0.0)
+    camera = look_at("roadside", eye, target, float(rng.uniform(52, 84)), size, lens, float(rng.normal(0, 0.8)))
+    return SiteCamera(camera, random_response(rng))
+
+
+def _direction(angle_rad: float) -> FloatArray:
+    return np.array([np.cos(angle_rad), np.sin(angle_rad)])
 
 
 def _inside(corners: tuple[tuple[float, float], ...], x: float, y: float) -> bool:

@@ -1,7 +1,8 @@
 """Detection images with labels in YOLO's form: ``class cx cy w h`` relative to the picture, one text file each.
 
-Most pictures show random yards, a share shows the campus and the junction with people no scenario has. Boxes are of the
-whole figure, clipped to the frame; who is hidden more than ``MIN_LABEL_VISIBLE`` allows has no label.
+Most pictures show random yards, a share shows the campus and the junction with people no scenario has, another, if asked
+for, traffic: the junction from its own cameras and from random places beside its roads. Boxes are of the whole figure,
+clipped to the frame; who is hidden more than ``MIN_LABEL_VISIBLE`` allows has no label.
 """
 
 from __future__ import annotations
@@ -26,35 +27,41 @@ from samples.response import Sensor, random_response
 from samples.staging import Stage, outside
 from samples.truth import CLASSES, TruthRow, rows_of
 from samples.types import ActorState, CarAppearance
-from samples.yard import random_yard
+from samples.yard import random_yard, roadside_camera
 
 MIN_LABEL_VISIBLE = 0.2
 MIN_LABEL_HEIGHT_PX = 18.0
+MIN_LABEL_WIDTH_PX = 20.0
+"""Of vehicles, which are recognised by their length: far away they are low."""
 PER_VIEW = 16
 KNOWN_SHARE = 0.25
 HEAVY_SHARE = 0.5
+OWN_VIEWS = 0.4
+"""Share of the junction's own cameras among the views of traffic."""
 
 
 @dataclass(frozen=True, slots=True)
 class YoloSetPlan:
     """``images`` in all; ``validation`` of them, from yards the training split never shows, validate.
 
-    ``hard`` of the training pictures show people close up and behind one another, and trucks and buses as often as
-    cars.
+    ``hard`` of the training pictures show people close up and behind one another, vehicles close up, and trucks and
+    buses as often as cars. ``traffic`` of the training views look at roads.
     """
 
     seed: int
     images: int = 3000
     validation: float = 0.1
     hard: float = 0.0
+    traffic: float = 0.0
 
     def __post_init__(self) -> None:
         if self.images < 2 * PER_VIEW:
             raise ValueError(f"images must be at least {2 * PER_VIEW}, got {self.images}")
         if not 0 < self.validation < 1:
             raise ValueError(f"validation must lie between 0 and 1, got {self.validation}")
-        if not 0 <= self.hard <= 1:
-            raise ValueError(f"hard must lie between 0 and 1, got {self.hard}")
+        for name in ("hard", "traffic"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie between 0 and 1, got {getattr(self, name)}")
 
 
 def render_yolo_set(plan: YoloSetPlan, out: Path, workers: int = 2) -> dict[str, int]:
@@ -110,12 +117,22 @@ def _render_view(job: tuple[YoloSetPlan, int, str, Path]) -> int:
 
 
 def _view_of(plan: YoloSetPlan, number: int, split: str, rng: np.random.Generator) -> tuple[Site, SiteCamera]:
+    if split == "train" and plan.traffic > 0 and rng.random() < plan.traffic:
+        return _traffic_view(rng)
     if split == "val" or rng.random() > KNOWN_SHARE:
         site = random_yard(plan.seed * 7919 + number, 1)
         return site, site.cameras[0]
     site = campus() if rng.random() < 0.6 else junction()
     known = site.cameras[int(rng.integers(len(site.cameras)))]
     return site, SiteCamera(known.camera, known.response if rng.random() < 0.5 else random_response(rng))
+
+
+def _traffic_view(rng: np.random.Generator) -> tuple[Site, SiteCamera]:
+    site = junction()
+    if rng.random() < OWN_VIEWS:
+        known = site.cameras[int(rng.integers(len(site.cameras)))]
+        return site, SiteCamera(known.camera, known.response if rng.random() < 0.5 else random_response(rng))
+    return site, roadside_camera(site, rng)
 
 
 def _actors(
@@ -126,7 +143,7 @@ def _actors(
     vehicles: list[ActorState] = []
     if stage.site.routes:
         fleet = _fleet(plan.seed * 17 + picture, int(rng.integers(0, 9)), hard)
-        vehicles = stage.vehicles(list(enumerate(fleet, 1001)), rng)
+        vehicles = stage.vehicles(list(enumerate(fleet, 1001)), rng, close=hard)
     crowded = stage.people(looks, rng, cluster=0.8 if hard else 0.5, close=hard)
     return [person for person in crowded if outside(person, vehicles)] + vehicles
 
@@ -142,7 +159,9 @@ def _fleet(seed: int, count: int, heavy: bool) -> list[CarAppearance]:
 
 
 def _is_labelled(row: TruthRow) -> bool:
-    return row.visible >= MIN_LABEL_VISIBLE and row.box_xyxy[3] - row.box_xyxy[1] >= MIN_LABEL_HEIGHT_PX
+    x0, y0, x1, y1 = row.box_xyxy
+    is_large = y1 - y0 >= MIN_LABEL_HEIGHT_PX if row.class_name == "person" else x1 - x0 >= MIN_LABEL_WIDTH_PX
+    return row.visible >= MIN_LABEL_VISIBLE and is_large
 
 
 def _label(row: TruthRow, size: tuple[int, int]) -> str:
