@@ -76,6 +76,21 @@ def test_travel_times_are_gaps_between_visits_and_negative_in_an_overlap():
     assert link["overlap"] and link["min_s"] <= 0 and link["max_s"] >= 3.0
 
 
+def test_camera_windows_begin_at_the_first_glimpse():
+    """Scored from 5 s to 6 s in a and from 10 s in b, but glimpsed till 7 s in a and from 8 s in b."""
+
+    def stays(glimpsed: bool) -> list[dict[int, list[Visit]]]:
+        parts = [("a", 50, 60, 1.0), ("a", 61, 70, 0.15), ("b", 80, 99, 0.15), ("b", 100, 110, 1.0)]
+        rows = {name: [row(k, visible=v) for n, i, j, v in parts if n == name for k in range(i, j + 1)] for name in "ab"}
+        return [visits(name, mine, glimpsed=glimpsed) for name, mine in rows.items()]
+
+    gaps, shortest = travel_times(stays(False)), travel_times(stays(False), stays(True))
+    assert gaps == {("a", "b"): [pytest.approx(4.0)]}
+    assert shortest == {("a", "b"): [pytest.approx(1.0)]}
+    (link,) = topology(gaps, shortest)["links"]
+    assert (link["min_s"], link["max_s"]) == (0.0, 6.0)
+
+
 def test_config_is_accepted_by_the_pipeline(tmp_path):
     staged = scenario("vehicles", 1, 5.0)
     write_config(staged, tmp_path)
