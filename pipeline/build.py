@@ -118,7 +118,8 @@ def _run_of(
     embeddings = _embedding_recorder(config, cameras, appearance, output)
     regions = {one.id: region_of(one, infos[one.id].width, infos[one.id].height) for one in cameras}
     calibrations = {camera.id: load_calibration(camera) for camera in cameras}
-    ground = {id_: ground_of(one, infos[id_].height) for id_, one in calibrations.items() if one is not None}
+    names = config.detector.classes
+    ground = {id_: ground_of(one, infos[id_].height, names) for id_, one in calibrations.items() if one is not None}
     moving = {camera.id for camera in cameras if camera.moving}
     tables = CameraTables(regions, ground, stored, appearance.sie, appearance.num_sie_rows, moving)
     shard = Shard(
@@ -153,7 +154,7 @@ def admit(run: Run, camera: CameraConfig) -> Reader:
     tables.regions[camera.id] = region
     tables.ground.pop(camera.id, None)
     if calibration is not None:
-        tables.ground[camera.id] = ground_of(calibration, source.info.height)
+        tables.ground[camera.id] = ground_of(calibration, source.info.height, config.detector.classes)
     tables.moving.discard(camera.id)
     if camera.moving:
         tables.moving.add(camera.id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ import yaml
 from pipeline.config import CameraConfig
 from pipeline.errors import ConfigError
 from pipeline.stages.tracklets import GroundOf
-from tracking.geometry import Calibration, calibration_from_dict, foot_points
+from tracking.footprint import half_depth_m, positions_of
+from tracking.geometry import Calibration, calibration_from_dict
 from tracking.types import FloatArray
 
 _BORDER_PX = 2.0
@@ -120,15 +121,17 @@ def calibration_to_dict(calibration: Calibration) -> dict[str, Any]:
     return plain
 
 
-def ground_of(calibration: Calibration, height: int) -> GroundOf:
+def ground_of(calibration: Calibration, height: int, classes: Sequence[str]) -> GroundOf:
     """Maps boxes to where they stand; unknown (NaN) where the picture's lower border cuts the feet off.
 
     Args:
         height: of the pictures, px; 0 where unknown.
+        classes: names by class id.
     """
+    depths_m = [half_depth_m(name) for name in classes]
 
-    def standing(xyxy: FloatArray) -> FloatArray:
-        ground = calibration.to_ground(foot_points(xyxy)).astype(np.float32)
+    def standing(xyxy: FloatArray, class_id: int) -> FloatArray:
+        ground = positions_of(xyxy, calibration, depths_m[class_id]).astype(np.float32)
         if height:
             ground[xyxy[:, 3] >= height - _BORDER_PX] = np.nan
         return ground

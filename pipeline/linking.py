@@ -185,7 +185,7 @@ def open_linker(
         index = gallery() if embedding_dim else None
         settled = rules.settled(tracklets, groups)
         if embedding_dim and rules.max_cosine_distance is None:
-            log.info("association: max_cosine_distance %.3f from this footage", settled.max_cosine_distance)
+            log.info("association: max_cosine_distance %.3g from this footage", settled.max_cosine_distance)
         links = topology if learned is None else learned.learn(tracklets, settled, groups)
         return associate(
             tracklets,

@@ -28,9 +28,19 @@ from samples.world import World
 Image = npt.NDArray[np.uint8]
 DROP_BLOCK = 4096
 WEIGHTS = Path(__file__).resolve().parent / "weights"
+DETECTORS: dict[Kind, str] = {
+    "people": "detector-synthetic.pt",
+    "vehicles": "detector-synthetic-vehicles.pt",
+}
 EMBEDDERS: dict[Kind, str] = {
     "people": "transreid-synthetic.safetensors",
-    "vehicles": "transreid-synthetic.safetensors",
+    "vehicles": "transreid-synthetic-vehicles.safetensors",
+}
+VEHICLES: dict[str, Any] = {
+    # Far away they are wide and low, and where the middle of one is on the floor is known to a metre or so.
+    "crops": {"min_width_px": 30, "min_height_px": 18},
+    "embedder": {"neck": "after"},  # before it everybody's share outweighs what tells vehicles apart
+    "association": {"rules": {"max_ground_distance_m": 3.0}},
 }
 SITE_START = "2026-01-01T12:00:00Z"
 
@@ -158,7 +168,7 @@ def write_config(staged: Scenario, out: Path) -> None:
         "cameras": [_camera_config(kind, staged.site, camera) for camera in staged.site.cameras],
         "detector": {
             "backend": "ultralytics",
-            "weights": str(weights / "detector-synthetic.pt"),
+            "weights": str(weights / DETECTORS[kind]),
             "classes": list(staged.classes),
             # One vehicle may be called car here and truck there.
             **({"class_groups": [list(staged.classes)]} if kind == "vehicles" else {}),
@@ -166,6 +176,8 @@ def write_config(staged: Scenario, out: Path) -> None:
         "embedder": {"backend": "torch", "weights": str(weights / EMBEDDERS[kind])},
         "output": {"folder": "out"},
     }  # fmt: skip
+    for key, values in (VEHICLES if kind == "vehicles" else {}).items():
+        config[key] = config.get(key, {}) | values
     header = f"# Scenario {staged.name}, seed {staged.seed}, made by `python -m samples render`.\n"
     (out / "config.yaml").write_text(header + yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
 

@@ -43,8 +43,8 @@ _MIN_ACROSS = 10
 _QUARTILE = 0.6745
 """Standard deviations from the median to a quartile."""
 
-_NEAREST = 1e-3
-"""Distances below it are as good as none."""
+_NEAREST = 0.01
+"""Distances below this share of strangers' are as good as none; some networks' embeddings all lie close together."""
 
 _MIN_SCALE = 0.25
 """Spread of log distances at least: ten pairs may lie closer together by chance."""
@@ -283,19 +283,20 @@ def _cut(within: FloatArray, across: FloatArray, different: FloatArray, limit: f
     It is never so small that tracklets break in two, nor so large that a sixth of the different would pass.
     """
     middle, quarter = np.quantile(different, [0.5, 0.25])
-    spread = max(float(middle - quarter) / _QUARTILE, 1e-4)
+    nearest = max(_NEAREST * float(middle), 1e-6)
+    spread = max(float(middle - quarter) / _QUARTILE, 0.1 * nearest)
     cut = float(middle) + spread * float(ndtri(limit))
     if len(across) >= _MIN_ACROSS:
-        cut = _crossing(across, float(middle), spread)
+        cut = _crossing(across, float(middle), spread, nearest)
     least = float(np.quantile(within, 0.95)) if len(within) else 0.0
-    return float(np.clip(max(cut, least), 1e-3, max(middle - spread, 1e-3)))
+    return float(np.clip(max(cut, least), nearest, max(middle - spread, nearest)))
 
 
-def _crossing(same: FloatArray, middle: float, spread: float) -> float:
+def _crossing(same: FloatArray, middle: float, spread: float, nearest: float) -> float:
     """The cut with the fewest errors, of ``_STRANGERS`` different for each same."""
-    usual, far = np.log(np.maximum(np.quantile(same, [0.5, 0.75]), _NEAREST))
+    usual, far = np.log(np.maximum(np.quantile(same, [0.5, 0.75]), nearest))
     scale = max(float(far - usual) / _QUARTILE, _MIN_SCALE)
-    cuts = np.linspace(_NEAREST, middle, 513)
+    cuts = np.linspace(nearest, middle, 513)
     missed = ndtr((usual - np.log(cuts)) / scale)
     return float(cuts[np.argmin(missed + _STRANGERS * ndtr((cuts - middle) / spread))])
 

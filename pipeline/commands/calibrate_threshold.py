@@ -73,9 +73,9 @@ def _show(report: ThresholdReport, picture: Path, console: Console) -> None:
         table.add_row(name, str(len(values)), *_quantiles(values))
     console.print(table)
     console.print(
-        f"association.rules.max_cosine_distance: {report.max_cosine_distance:.3f}\n"
+        f"association.rules.max_cosine_distance: {report.max_cosine_distance:.3g}\n"
         f"expected to miss {report.false_reject:.1%} of the same, to take {report.false_accept:.1%} of the "
-        f"different for the same; equal errors of {report.equal_error:.1%} at {report.equal_error_distance:.3f}",
+        f"different for the same; equal errors of {report.equal_error:.1%} at {report.equal_error_distance:.3g}",
         highlight=False,
     )
     for warning in report.warnings:
@@ -86,4 +86,4 @@ def _show(report: ThresholdReport, picture: Path, console: Console) -> None:
 def _quantiles(values: Any) -> list[str]:
     import numpy as np
 
-    return [f"{float(np.quantile(values, q)):.3f}" if len(values) else "-" for q in (0.05, 0.5, 0.95)]
+    return [f"{float(np.quantile(values, q)):.3g}" if len(values) else "-" for q in (0.05, 0.5, 0.95)]

@@ -23,8 +23,8 @@ MAX_LIVE_OBSERVATIONS = 8192
 MAX_BIRTHS = 8
 """Of other tracks, remembered of a track: those shortly before its end count."""
 
-GroundOf = Callable[[FloatArray], FloatArray]
-"""Boxes ``(N, 4)`` px to floor positions ``(N, 2)`` metres, NaN where unknown."""
+GroundOf = Callable[[FloatArray, int], FloatArray]
+"""Boxes ``(N, 4)`` px of one class to floor positions ``(N, 2)`` metres, NaN where unknown."""
 
 
 class CropRecorder(Protocol):
@@ -121,15 +121,16 @@ class TrackletStage:
         xyxy = np.asarray(track.boxes, dtype=np.float32)
         ground = self._ground.get(track.key.camera_id)
         crops = sorted(track.crops, key=lambda crop: crop.timestamp_s)
+        class_id = track.majority_class()
         return Tracklet(
             key=track.key,
-            class_id=track.majority_class(),
+            class_id=class_id,
             frame_index=np.asarray(track.frames),
             timestamp_s=np.asarray(track.times_s),
             xyxy=xyxy,
             confidence=np.asarray(track.confidences),
             interpolated=np.asarray(track.interpolated),
-            ground_xy=None if ground is None else ground(xyxy),
+            ground_xy=None if ground is None else ground(xyxy, class_id),
             embeddings=np.stack([c.embedding for c in crops]) if crops else np.zeros((0, 0), np.float32),
             embedding_quality=np.asarray([crop.quality for crop in crops]),
             embedding_timestamp_s=np.asarray([crop.timestamp_s for crop in crops]),

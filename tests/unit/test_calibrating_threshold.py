@@ -24,7 +24,7 @@ def crowd(count: int, common: float, spread: float, seed: int = 0, doubles: int 
     ]
 
 
-@pytest.mark.parametrize("common", [0.0, 1.0, 4.0])
+@pytest.mark.parametrize("common", [0.0, 1.0, 4.0, 30.0])
 def test_it_follows_the_scale_of_the_network(common: float):
     tracklets = crowd(15, common, 0.2 / (1 + common))
     report = suggest_threshold(tracklets)
@@ -57,7 +57,7 @@ def test_the_cut_makes_few_errors_where_ten_strangers_are_met_for_each_acquainta
     rng = np.random.default_rng(0)
     same = np.exp(rng.normal(np.log(0.07), 0.6, 4000)).astype(np.float32)
     middle, spread = 0.44, 0.1
-    cut = _crossing(same, middle, spread)
+    cut = _crossing(same, middle, spread, 0.004)
 
     def errors(at: float, strangers: float) -> float:
         return float(np.mean(same > at) + strangers * ndtr((at - middle) / spread))

@@ -128,7 +128,7 @@ def test_embeddings_are_bounded_and_the_better_neighbour_stays():
 
 
 def test_ground_positions_come_from_the_cameras_projection():
-    def standing(xyxy: FloatArray) -> FloatArray:
+    def standing(xyxy: FloatArray, class_id: int) -> FloatArray:
         return xyxy[:, 2:] * 2
 
     stage = TrackletStage({"a": standing}, None)
