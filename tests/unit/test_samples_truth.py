@@ -91,13 +91,16 @@ def test_camera_windows_begin_at_the_first_glimpse():
     assert (link["min_s"], link["max_s"]) == (0.0, 6.0)
 
 
-def test_config_is_accepted_by_the_pipeline(tmp_path):
-    staged = scenario("vehicles", 1, 5.0)
+@pytest.mark.parametrize(("name", "wanted", "suffix"), [("vehicles", "bus", "-vehicles"), ("demo", "person", "")])
+def test_config_is_accepted_by_the_pipeline(tmp_path, name, wanted, suffix):
+    staged = scenario(name, 1, 5.0)
     write_config(staged, tmp_path)
     config = load_config(tmp_path / "config.yaml")
     assert [camera.id for camera in config.cameras] == [c.camera_id for c in staged.site.cameras]
-    assert "bus" in config.detector.classes
-    assert Path(config.detector.weights).name == "detector-synthetic.pt"
+    assert wanted in config.detector.classes
+    weights = [Path(config.detector.weights), Path(config.embedder.weights)]
+    assert [path.name for path in weights] == [f"detector-synthetic{suffix}.pt", f"transreid-synthetic{suffix}.safetensors"]
+    assert all(path.exists() for path in weights)
 
 
 def test_the_view_is_the_heading_relative_to_the_camera():
