@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     _reid_options(commands.add_parser("reid-set", help="re-identification crops, Market-1501 style"))
     _yolo_options(commands.add_parser("yolo-set", help="detection images and labels, YOLO style"))
     _training_options(
-        commands.add_parser("train-detector", help="train the sample detector from random weights")
+        commands.add_parser("train-detector", help="train the sample detector by a recipe")
     )
     return parser
 

@@ -117,22 +117,22 @@ def _render_view(job: tuple[YoloSetPlan, int, str, Path]) -> int:
 
 
 def _view_of(plan: YoloSetPlan, number: int, split: str, rng: np.random.Generator) -> tuple[Site, SiteCamera]:
-    if split == "train" and plan.traffic > 0 and rng.random() < plan.traffic:
+    if split == "train" and plan.traffic > 0 and rng.random() < plan.traffic:  # no draw without: sets stay as they were
         return _traffic_view(rng)
     if split == "val" or rng.random() > KNOWN_SHARE:
         site = random_yard(plan.seed * 7919 + number, 1)
         return site, site.cameras[0]
-    site = campus() if rng.random() < 0.6 else junction()
+    return _known_view(campus() if rng.random() < 0.6 else junction(), rng)
+
+
+def _known_view(site: Site, rng: np.random.Generator) -> tuple[Site, SiteCamera]:
     known = site.cameras[int(rng.integers(len(site.cameras)))]
     return site, SiteCamera(known.camera, known.response if rng.random() < 0.5 else random_response(rng))
 
 
 def _traffic_view(rng: np.random.Generator) -> tuple[Site, SiteCamera]:
     site = junction()
-    if rng.random() < OWN_VIEWS:
-        known = site.cameras[int(rng.integers(len(site.cameras)))]
-        return site, SiteCamera(known.camera, known.response if rng.random() < 0.5 else random_response(rng))
-    return site, roadside_camera(site, rng)
+    return _known_view(site, rng) if rng.random() < OWN_VIEWS else (site, roadside_camera(site, rng))
 
 
 def _actors(

@@ -11,6 +11,7 @@ import pytest
 from samples import reidset, yoloset
 from samples.appearance import cars
 from samples.cameras import project
+from samples.detector import DetectorRecipe
 from samples.junction import junction
 from samples.navigation import Navigation
 from samples.reidset import ReidSetPlan
@@ -94,6 +95,17 @@ def test_what_is_labelled_holds_all_that_is_scored(name: str, width: int, height
 def test_a_plan_that_cannot_be_names_what_is_wrong(wrong: dict[str, float]):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         YoloSetPlan(1, **wrong)  # type: ignore[arg-type]
+
+
+def test_recipes_start_from_random_weights_or_from_given_ones(tmp_path: Path):
+    recipes = Path(__file__).parents[2] / "configs" / "detector"
+    assert DetectorRecipe.read(recipes / "synthetic.yaml").start is None
+    start = DetectorRecipe.read(recipes / "synthetic-vehicles.yaml").start
+    assert start is not None and start.exists()
+    both = tmp_path / "both.yaml"
+    both.write_text("{start: a.pt, architecture: b.yaml, width: 0.1, seed: 0, rounds: []}")
+    with pytest.raises(ValueError, match=r"both\.yaml: expected architecture and width, or start"):
+        DetectorRecipe.read(both)
 
 
 def test_views_of_traffic_only_train():
