@@ -66,7 +66,7 @@ def collect(
 ) -> list[Tracklet]:
     """Turn a camera's online output into tracklets of every track that was ever confirmed, by local id.
 
-    The frames before a track was confirmed are part of it where its mean confidence is ``min_early_confidence``.
+    Frames in which it was not (yet) confirmed are part of it where its mean confidence is ``min_early_confidence``.
     """
     seen = [frame for frame in frames if len(frame)]
     if not seen:
@@ -81,7 +81,7 @@ def collect(
     for identity in np.unique(local_id[confirmed]):
         rows = np.flatnonzero(local_id == identity)
         if confidence[rows].mean() < min_early_confidence:
-            rows = rows[confirmed[rows].argmax() :]
+            rows = rows[confirmed[rows]]
         if len(rows) < min_hits:
             continue
         result.append(

@@ -19,6 +19,7 @@ from tracking import kalman
 from tracking.affinity import CostWeights, Pairs, appearance_cost, association_pairs, overlap_pairs
 from tracking.assignment import assign_pairs
 from tracking.boxes import center_size, corners, iou_matrix
+from tracking.confidence import UsualEvidence, confidence_of, evidence_of
 from tracking.kalman import MotionNoise
 from tracking.motion import check_affine
 from tracking.tracks import Tracks
@@ -28,11 +29,14 @@ __all__ = ["CameraTracker", "TrackerConfig"]
 
 Array = npt.NDArray[np.float64]
 
-_SURE = 0.999
-"""No single detection is believed more than this."""
-
 _LONG_PAUSE = 3.0
 """A gap this many times the usual one is a pause of the camera, not of the objects."""
+
+_BRIEF_S = 0.1
+"""So soon after the frame before, what is seen lies where it was expected; costs are limited as configured."""
+
+_LONG_S = 0.5
+"""The limits grow no further: beyond, anything would fit anything."""
 
 _FRAMES_TO_CONFIRM = 1.5
 """A tentative track lives at least so many of the usual gaps between frames."""
@@ -46,8 +50,14 @@ class TrackerConfig:
         min_confidence: detections below it are ignored.
         min_strong_confidence: detections at or above it are associated first and may start tracks; weaker ones
             only continue tracks.
+        strong_share: and at or above this share of the evidence, -ln(1 - confidence), that is usual in detections of
+            confirmed tracks of this camera; 0 leaves it at ``min_strong_confidence``.
+        told_share: a confirmed track is told while its detections bear this share of the usual evidence on average:
+            what looks a little like a person, always at the same place, never looks as sure as people do.
         max_cost: largest cost (see ``association_pairs``) at which a strong detection continues a track.
         max_weak_cost: the same for weak detections, whose confidence then says nothing more.
+        cost_per_s: both limits grow by so much for each second that a frame comes later than a tenth of a second after
+            the one before (and no further after half a second): of what is within reach, less has to fit.
         max_recovery_cost: how little a box may overlap the track's last one, as 1 - IoU, to be taken for it
             when the prediction failed; 0 switches this off.
         min_hits: detections a track needs to be confirmed.
@@ -64,8 +74,11 @@ class TrackerConfig:
 
     min_confidence: float = 0.1
     min_strong_confidence: float = 0.6
+    strong_share: float = 0.35
+    told_share: float = 0.6
     max_cost: float = 1.04
     max_weak_cost: float = 0.67
+    cost_per_s: float = 2.5
     max_recovery_cost: float = 0.1
     min_hits: int = 3
     min_evidence: float = 10.0
@@ -77,11 +90,11 @@ class TrackerConfig:
     noise: MotionNoise = field(default_factory=MotionNoise)
 
     def __post_init__(self) -> None:
-        for name in ("min_confidence", "min_strong_confidence", "smoothing"):
+        for name in ("min_confidence", "min_strong_confidence", "strong_share", "told_share", "smoothing"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"TrackerConfig.{name}: expected 0..1, got {getattr(self, name)}")
-        costs = ("max_cost", "max_weak_cost", "max_recovery_cost", "min_evidence", "appearance_weight")
-        for name in (*costs, "max_lost_s", "max_tentative_s"):
+        costs = ("max_cost", "max_weak_cost", "cost_per_s", "max_recovery_cost", "min_evidence")
+        for name in (*costs, "appearance_weight", "max_lost_s", "max_tentative_s"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
                 raise ValueError(f"TrackerConfig.{name}: expected 0 or more, got {getattr(self, name)}")
         if self.min_hits < 1:
@@ -115,6 +128,8 @@ class CameraTracker:
         self._next_id = first_id
         self._now_s = -math.inf
         self._usual_gap_s = math.inf
+        self._slack = 0.0
+        self._usual = UsualEvidence()
 
     @property
     def next_id(self) -> int:
@@ -150,7 +165,7 @@ class CameraTracker:
         self._check(frame, detections, embeddings)
         affine = None if camera_motion is None else check_affine(camera_motion)
         paused = self._advance(frame.timestamp_s, affine)
-        seen = _Seen.of(detections, embeddings, self.config)
+        seen = _Seen.of(detections, embeddings, self.config, self._strong_confidence())
         track_of = self._match(seen)
         weight = self._weights(seen, track_of)
         matched = (track_of >= 0).nonzero()[0]
@@ -197,6 +212,7 @@ class CameraTracker:
     def _advance(self, now_s: float, affine: Array | None) -> tuple[int, ...]:
         """Predict everything to ``now_s``; after a long pause of the camera nothing is carried over."""
         gap_s, self._now_s = now_s - self._now_s, now_s
+        self._slack = self.config.cost_per_s * max(0.0, min(gap_s, _LONG_S) - _BRIEF_S)
         if gap_s == math.inf:
             return ()
         if gap_s > max(self.config.max_lost_s, _LONG_PAUSE * self._usual_gap_s):
@@ -206,6 +222,10 @@ class CameraTracker:
         if affine is not None:
             self._tracks.move(affine)
         return ()
+
+    def _strong_confidence(self) -> float:
+        usual = confidence_of(self.config.strong_share * self._usual.mean)
+        return max(self.config.min_strong_confidence, usual)
 
     def _match(self, seen: _Seen) -> IntArray:
         """``(M,)`` the row of the track each detection continues, or -1."""
@@ -227,10 +247,10 @@ class CameraTracker:
             track_of[detection] = track
             free[track], open_[detection] = False, False
 
-        take(tracks.confirmed, seen.strong, config.max_cost)
-        take(tracks.confirmed, ~seen.strong, config.max_weak_cost)
+        take(tracks.confirmed, seen.strong, config.max_cost + self._slack)
+        take(tracks.confirmed, ~seen.strong, config.max_weak_cost + self._slack)
         take(tracks.confirmed, seen.strong, config.max_recovery_cost, pairs=None)
-        take(~tracks.confirmed, seen.strong, config.max_cost)
+        take(~tracks.confirmed, seen.strong, config.max_cost + self._slack)
         return track_of
 
     def _pairs(self, seen: _Seen) -> Pairs:
@@ -246,7 +266,7 @@ class CameraTracker:
                 seen.strong, seen.confidence, 1.0
             ),  # weak is what is half hidden: it counts where it fits
             config.cost,
-            max(config.max_cost, config.max_weak_cost),
+            max(config.max_cost, config.max_weak_cost),  # how far off a box may be does not depend on the gap
         )
         if seen.looks is not None:
             pairs.cost[:] += config.appearance_weight * appearance_cost(tracks.looks, seen.looks, pairs)
@@ -289,15 +309,23 @@ class CameraTracker:
         corrected = kalman.correct(tracks.filters.take(rows, axis=1), center, variance)
         tracks.filters[:, rows] = corrected
         tracks.observe(rows, center, self._now_s, config.cost.direction_memory_s)
-        tracks.evidence[rows] += weight[matched] * _evidence(confidence)
+        evidence = evidence_of(confidence)
+        tracks.evidence[rows] += weight[matched] * evidence
         tracks.confirmed[rows] |= (tracks.hits[rows] >= config.min_hits) & (
             tracks.evidence[rows] >= config.min_evidence
         )
         tracks.vote(rows, seen.class_id[matched])
         if seen.looks is not None:
             tracks.remember(rows, seen.looks[matched])
+        self._usual.learn(evidence[tracks.confirmed[rows]])
         drawn = center + config.smoothing * (corrected[0] - center)
-        return _Told(tracks.local_id[rows], matched, drawn, tracks.class_id[rows], tracks.confirmed[rows])
+        return _Told(tracks.local_id[rows], matched, drawn, tracks.class_id[rows], self._told(rows))
+
+    def _told(self, rows: IntArray) -> BoolArray:
+        """Which tracks are confirmed and, on the whole, about as sure as is usual here."""
+        tracks = self._tracks
+        enough = self.config.told_share * self._usual.mean * tracks.hits[rows]
+        return np.asarray(tracks.confirmed[rows] & (tracks.evidence[rows] >= enough))
 
     def _overdue(self) -> BoolArray:
         tracks, config = self._tracks, self.config
@@ -318,7 +346,7 @@ class CameraTracker:
         """Start a track from each of these detections; what is to be told of them."""
         config, center = self.config, seen.center[fresh]
         local_id = np.arange(self._next_id, self._next_id + len(fresh))
-        evidence = weight[fresh] * _evidence(seen.confidence[fresh])
+        evidence = weight[fresh] * evidence_of(seen.confidence[fresh])
         confirmed = (evidence >= config.min_evidence) & (config.min_hits <= 1)
         class_id = seen.class_id[fresh]
         looks = None if seen.looks is None else seen.looks[fresh]
@@ -349,13 +377,19 @@ class _Seen:
     looks: Array | None
 
     @classmethod
-    def of(cls, detections: Detections, embeddings: FloatArray | None, config: TrackerConfig) -> _Seen:
+    def of(
+        cls,
+        detections: Detections,
+        embeddings: FloatArray | None,
+        config: TrackerConfig,
+        strong_confidence: float,
+    ) -> _Seen:
         confidence = detections.confidence  # compared as float32, so that a score equal to a threshold counts
         center: Array = np.asarray(center_size(detections.xyxy.astype(np.float64)))
         has_area = (center[:, 2] > 0) & (center[:, 3] > 0)
         row = ((confidence >= config.min_confidence) & has_area).nonzero()[0]
         looks = None if embeddings is None else np.nan_to_num(embeddings[row].astype(np.float64))
-        strong = confidence[row] >= config.min_strong_confidence
+        strong = confidence[row] >= strong_confidence
         return cls(
             row, center[row], confidence[row].astype(np.float64), detections.class_id[row], strong, looks
         )
@@ -372,8 +406,3 @@ class _Told(NamedTuple):
 
     def followed_by(self, others: _Told) -> _Told:
         return _Told(*(np.concatenate(pair) for pair in zip(self, others, strict=True)))
-
-
-def _evidence(confidence: Array) -> Array:
-    """How unlikely it is that a detection is false, as minus the log of the probability."""
-    return np.asarray(-np.log1p(-np.minimum(confidence, _SURE)))

@@ -43,8 +43,11 @@ class Parameter:
 
 
 SPACE: tuple[Parameter, ...] = (
+    Parameter("strong_share", 0.0, 0.8),
+    Parameter("told_share", 0.0, 0.9),
     Parameter("max_cost", 0.6, 1.4),
     Parameter("max_weak_cost", 0.0, 1.2),
+    Parameter("cost_per_s", 0.0, 5.0),
     Parameter("max_recovery_cost", 0.0, 0.8),
     Parameter("min_evidence", 1.0, 40.0, logarithmic=True),
     Parameter("max_lost_s", 0.3, 4.0, logarithmic=True),
@@ -64,7 +67,7 @@ SPACE: tuple[Parameter, ...] = (
     Parameter("noise.velocity_decay_s", 0.3, 20.0, logarithmic=True),
     Parameter("noise.size_decay_s", 0.05, 5.0, logarithmic=True),
 )
-"""The confidence thresholds are left alone: they belong to the detector, and ``min_evidence`` does their work."""
+"""Fixed confidence thresholds are left alone: they belong to the detector; the two shares are of what is usual with it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,10 +177,44 @@ def test_weak_detections_start_nothing():
     assert sum(len(out) for out in outputs) == len(tracker) == 0
 
 
+@pytest.mark.parametrize(("share", "started"), [(0.4, False), (0.0, True)])
+def test_what_is_strong_depends_on_what_is_usual(share, started):
+    """Of a detector that gives 0.98 to people, 0.7 (0.3 of the evidence) starts nothing, though 0.6 is the least."""
+    people = [box(100 * i) for i in range(5)]
+    usual = [(i / 25, seen(*people, confidence=0.98)) for i in range(60)]
+    late = seen(*people, box(900), confidence=[*[0.98] * 5, 0.7])
+    tracker, _ = run([*usual, (60 / 25, late)], TrackerConfig(strong_share=share))
+    assert len(tracker) == 5 + started
+
+
+@pytest.mark.parametrize(("share", "told"), [(0.6, 5), (0.0, 6)])
+def test_what_is_never_as_sure_as_the_others_is_not_told(share, told):
+    """A shadow that scores 0.85 in every frame is followed, but kept to oneself among people that score 0.98."""
+    frame = seen(*(box(100 * i) for i in range(6)), confidence=[*[0.98] * 5, 0.85])
+    tracker, outputs = run([(i / 25, frame) for i in range(100)], TrackerConfig(told_share=share))
+    assert len(tracker) == 6
+    assert np.count_nonzero(outputs[-1].confirmed) == told
+
+
+def test_a_detector_that_is_never_sure_is_measured_by_itself():
+    frame = seen(*(box(100 * i) for i in range(4)), confidence=0.65)
+    _, outputs = run([(i / 25, frame) for i in range(60)])
+    assert outputs[-1].confirmed.all()
+
+
 def test_boxes_without_area_are_ignored():
     flat = np.array([10.0, 10.0, 10.0, 50.0])
     _, outputs = run([(0.0, seen(flat, box(100)))])
     assert outputs[0].detection_index.tolist() == [1]
+
+
+@pytest.mark.parametrize(("gap_s", "followed"), [(0.1, False), (0.4, True)])
+def test_less_has_to_fit_after_a_long_gap(gap_s, followed):
+    """A box that turned half as wide is another one a tenth of a second later, the same one after half a second."""
+    turned = box(110, size=np.array([16.0, 100.0]))
+    frames = [(i * gap_s, seen(box(100))) for i in range(12)] + [(12 * gap_s, seen(turned))]
+    _, outputs = run(frames, TrackerConfig(max_cost=0.9))
+    assert (outputs[-1].local_id.tolist() == [1]) == followed
 
 
 # --- classes ------------------------------------------------------------------------------------
