@@ -50,25 +50,19 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class DetectorRecipe:
-    """What is trained and how; read from ``configs/detector/*.yaml``.
+    """What is trained and how, from random weights of ``architecture``, narrowed to ``width``.
 
-    Training starts from random weights of ``architecture``, narrowed to ``width``, or from the weights ``start``.
+    Read from ``configs/detector/*.yaml``.
     """
 
     seed: int
     rounds: tuple[Round, ...]
-    architecture: str | None = None
-    width: float | None = None
-    start: Path | None = None
-
-    def __post_init__(self) -> None:
-        fresh = (self.architecture is not None, self.width is not None)
-        if fresh != ((self.start is None),) * 2:
-            raise ValueError("expected architecture and width, or start")
+    architecture: str
+    width: float
 
     @classmethod
     def read(cls, path: Path) -> DetectorRecipe:
-        """``start`` is relative to the recipe.
+        """A recipe from its file.
 
         Raises:
             ValueError: a key is missing or unknown; the message names the file.
@@ -76,8 +70,7 @@ class DetectorRecipe:
         raw = yaml.safe_load(path.read_text())
         try:
             rounds = tuple(Round(**entry) for entry in raw.pop("rounds"))
-            start = path.parent / raw.pop("start") if "start" in raw else None
-            return cls(rounds=rounds, start=start, **raw)
+            return cls(rounds=rounds, **raw)
         except (KeyError, TypeError, AttributeError, ValueError) as fault:
             raise ValueError(f"{path}: {fault}") from fault
 
@@ -86,7 +79,7 @@ def train(recipe: DetectorRecipe, data: Sequence[Path], out: Path, threads: int 
     """Train in rounds; write ``detector.pt`` (half precision) into ``out``.
 
     Args:
-        recipe: where to start, and the rounds.
+        recipe: the network, and the rounds.
         data: folders with ``data.yaml`` as `yolo-set` writes it; rounds name them by their place.
         out: made if missing.
         threads: CPU threads of the training.
@@ -101,7 +94,7 @@ def train(recipe: DetectorRecipe, data: Sequence[Path], out: Path, threads: int 
     if len(data) < wanted:
         raise ValueError(f"the recipe trains on {wanted} sets, {len(data)} given with --data")
     out.mkdir(parents=True, exist_ok=True)
-    weights = recipe.start or _fresh_weights(recipe, data[0], out)
+    weights = _fresh_weights(recipe, data[0], out)
     for number, stage in enumerate(recipe.rounds):
         sets = [data[which] for which in stage.data]
         weights = _train_round(weights, stage, recipe.seed, sets, out / f"round{number}", threads)
@@ -127,7 +120,6 @@ def _fresh_weights(recipe: DetectorRecipe, data: Path, out: Path) -> Path:
     from ultralytics.nn.tasks import DetectionModel, yaml_model_load
 
     names = yaml.safe_load((data / "data.yaml").read_text())["names"]
-    assert recipe.architecture is not None
     layout: dict[str, Any] = yaml_model_load(recipe.architecture)
     layout.update(scales={"n": [0.5, recipe.width, 1024]}, scale="n", nc=len(names))
     torch.manual_seed(recipe.seed)

@@ -28,10 +28,7 @@ from samples.world import World
 Image = npt.NDArray[np.uint8]
 DROP_BLOCK = 4096
 WEIGHTS = Path(__file__).resolve().parent / "weights"
-DETECTORS: dict[Kind, str] = {
-    "people": "detector-synthetic.pt",
-    "vehicles": "detector-synthetic-vehicles.pt",
-}
+DETECTOR = "detector-synthetic.pt"
 EMBEDDERS: dict[Kind, str] = {
     "people": "transreid-synthetic.safetensors",
     "vehicles": "transreid-synthetic-vehicles.safetensors",
@@ -168,7 +165,7 @@ def write_config(staged: Scenario, out: Path) -> None:
         "cameras": [_camera_config(kind, staged.site, camera) for camera in staged.site.cameras],
         "detector": {
             "backend": "ultralytics",
-            "weights": str(weights / DETECTORS[kind]),
+            "weights": str(weights / DETECTOR),
             "classes": list(staged.classes),
             # One vehicle may be called car here and truck there.
             **({"class_groups": [list(staged.classes)]} if kind == "vehicles" else {}),

@@ -97,15 +97,13 @@ def test_a_plan_that_cannot_be_names_what_is_wrong(wrong: dict[str, float]):
         YoloSetPlan(1, **wrong)  # type: ignore[arg-type]
 
 
-def test_recipes_start_from_random_weights_or_from_given_ones(tmp_path: Path):
+def test_a_recipe_names_what_it_lacks(tmp_path: Path):
     recipes = Path(__file__).parents[2] / "configs" / "detector"
-    assert DetectorRecipe.read(recipes / "synthetic.yaml").start is None
-    start = DetectorRecipe.read(recipes / "synthetic-vehicles.yaml").start
-    assert start is not None and start.exists()
-    both = tmp_path / "both.yaml"
-    both.write_text("{start: a.pt, architecture: b.yaml, width: 0.1, seed: 0, rounds: []}")
-    with pytest.raises(ValueError, match=r"both\.yaml: expected architecture and width, or start"):
-        DetectorRecipe.read(both)
+    assert DetectorRecipe.read(recipes / "synthetic.yaml").rounds[-1].data == (1, 2)
+    lacking = tmp_path / "lacking.yaml"
+    lacking.write_text("{width: 0.1, seed: 0, rounds: []}")
+    with pytest.raises(ValueError, match=r"lacking\.yaml: .*architecture"):
+        DetectorRecipe.read(lacking)
 
 
 def test_views_of_traffic_only_train():
