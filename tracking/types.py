@@ -130,7 +130,7 @@ class TrackedFrame:
         confidence: ``(N,)`` float32.
         class_id: ``(N,)`` int64.
         detection_index: ``(N,)`` int64, row of the frame's detections each track took.
-        confirmed: ``(N,)`` bool; False while a track is still tentative.
+        confirmed: ``(N,)`` bool; False while a track is still tentative, or less sure than is usual here (`told_share`).
         ended: local ids that ended with this frame (they never come back), confirmed or not.
     """
 
