@@ -5,8 +5,8 @@ one place of the ground at one time. What is surely different: two tracklets of 
 distance where the two densities, weighted by how often either is met, cross makes the fewest errors (Bayes).
 
 Neither sample is clean: one person may be tracked twice at once, a tracklet may change hands. Both are therefore described
-by their median and the quartile towards the other (the different as of a normal distribution, the same, which cannot be
-nearer than nothing, as of a log-normal one), which a few wrong pairs do not move.
+by their median and the quartile towards the other (the different as of a normal distribution, unless that is too wide to
+be true; the same, which cannot be nearer than nothing, as of a log-normal one), which a few wrong pairs do not move.
 """
 
 from __future__ import annotations
@@ -285,10 +285,12 @@ def _cut(within: FloatArray, across: FloatArray, different: FloatArray, limit: f
     middle, quarter = np.quantile(different, [0.5, 0.25])
     nearest = max(_NEAREST * float(middle), 1e-6)
     spread = max(float(middle - quarter) / _QUARTILE, 0.1 * nearest)
-    cut = float(middle) + spread * float(ndtri(limit))
-    if len(across) >= _MIN_ACROSS:
-        cut = _crossing(across, float(middle), spread, nearest)
+    rare = float(middle) + spread * float(ndtri(limit))
+    cut = _crossing(across, float(middle), spread, nearest) if len(across) >= _MIN_ACROSS else rare
     least = float(np.quantile(within, 0.95)) if len(within) else 0.0
+    if max(cut, rare) < least and quarter > nearest:
+        # So wide a normal distribution reaches below what one tracklet's own halves span, where no two strangers are.
+        cut = float(middle * np.exp(np.log(middle / quarter) / _QUARTILE * ndtri(limit)))
     return float(np.clip(max(cut, least), nearest, max(middle - spread, nearest)))
 
 

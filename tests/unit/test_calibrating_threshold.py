@@ -8,7 +8,7 @@ from scipy.special import ndtr
 
 from tests.simulated import make_tracklet, unit
 from tracking.sketch import sketch_of
-from tracking.threshold import RunningThreshold, _crossing, suggest_threshold, threshold_of
+from tracking.threshold import RunningThreshold, _crossing, _cut, suggest_threshold, threshold_of
 from tracking.types import Tracklet
 
 
@@ -65,3 +65,12 @@ def test_the_cut_makes_few_errors_where_ten_strangers_are_met_for_each_acquainta
     cuts = np.linspace(0.01, middle, 400)
     assert errors(cut, 10.0) < 1.1 * min(errors(at, 10.0) for at in cuts)
     assert cut < cuts[np.argmin([errors(at, 1.0) for at in cuts])] - 0.02, "with as many of each it would lie higher"
+
+
+def test_strangers_who_differ_widely_do_not_leave_the_halves_of_a_tracklet_as_all_that_is_alike():
+    """Of a distribution as wide as this a normal one would put strangers at no distance at all."""
+    rng = np.random.default_rng(0)
+    different = (0.476 * np.exp(0.35 * rng.normal(size=200))).astype(np.float32)
+    within = np.abs(rng.normal(0.05, 0.035, 60)).astype(np.float32)
+    cut = _cut(within, np.zeros(0, np.float32), different, 1e-3)
+    assert np.quantile(within, 0.95) < cut < np.quantile(different, 0.02)
