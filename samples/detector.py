@@ -55,10 +55,10 @@ class DetectorRecipe:
     Read from ``configs/detector/*.yaml``.
     """
 
-    seed: int
-    rounds: tuple[Round, ...]
     architecture: str
     width: float
+    seed: int
+    rounds: tuple[Round, ...]
 
     @classmethod
     def read(cls, path: Path) -> DetectorRecipe:
@@ -71,7 +71,7 @@ class DetectorRecipe:
         try:
             rounds = tuple(Round(**entry) for entry in raw.pop("rounds"))
             return cls(rounds=rounds, **raw)
-        except (KeyError, TypeError, AttributeError, ValueError) as fault:
+        except (KeyError, TypeError, AttributeError) as fault:
             raise ValueError(f"{path}: {fault}") from fault
 
 
