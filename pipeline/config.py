@@ -19,6 +19,7 @@ from tracking.tracker import TrackerConfig
 Polygon = list[tuple[float, float]]
 SieChoice = Annotated[int, Field(ge=0)] | Literal["mean", "off"]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
+InputSize = Annotated[int, Field(ge=32, le=4096)]
 
 STREAM_SCHEMES = ("rtsp://", "rtsps://", "http://", "https://", "udp://", "rtmp://")
 
@@ -111,8 +112,17 @@ class DetectorConfig(Section):
         float | None,
         Field(gt=0, le=20, description="Following takes 1 - (1 - confidence)^gain; null: 2.5 for networks, 1 for replay."),
     ] = None
-    image_size: Annotated[int, Field(ge=32, le=4096, description="Longer side of the network's input, px.")] = 640
+    image_size: Annotated[
+        InputSize | Annotated[list[InputSize], Field(min_length=1, max_length=4)],
+        Field(description="Longer side of the network's input, px; several: large objects from the small picture."),
+    ] = 640
     device: Annotated[str, Field(description="cpu, cuda, cuda:0 or auto.")] = "auto"
+
+    @property
+    def image_sizes(self) -> tuple[int, ...]:
+        """Ascending, each once."""
+        sizes = self.image_size if isinstance(self.image_size, list) else [self.image_size]
+        return tuple(sorted(set(sizes)))
 
     @property
     def gain(self) -> float:

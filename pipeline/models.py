@@ -39,7 +39,7 @@ def open_detector(config: DetectorConfig, weights: Path) -> NetworkDetector:
     from pipeline.stages.detect_ultralytics import UltralyticsDetector
 
     return UltralyticsDetector(
-        weights, config.classes, lowest, config.max_iou, config.image_size, config.device
+        weights, config.classes, lowest, config.max_iou, config.image_sizes, config.device
     )
 
 

@@ -34,6 +34,8 @@ EMBEDDERS: dict[Kind, str] = {
     "vehicles": "transreid-synthetic-vehicles.safetensors",
 }
 VEHICLES: dict[str, Any] = {
+    # A truck beside the camera fills half the picture, a car at its end is 15 px high.
+    "detector": {"image_size": [640, 960]},
     # Far away they are wide and low, and where the middle of one is on the floor is known to a metre or so.
     "crops": {"min_width_px": 30, "min_height_px": 18},
     "embedder": {"neck": "after"},  # before it everybody's share outweighs what tells vehicles apart

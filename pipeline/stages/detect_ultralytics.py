@@ -15,7 +15,7 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import ModelError
-from pipeline.packets import Frame
+from pipeline.packets import Frame, Image
 from pipeline.stages.detect import class_table
+from pipeline.stages.scales import in_range, joined, size_ranges
 from pipeline.weights import cache_folder, weights_hash
 from tracking.types import Detections
 
@@ -44,7 +45,8 @@ class UltralyticsDetector:
     Args:
         min_confidence: boxes below it are not returned.
         max_iou: non-maximum suppression inside each class.
-        image_size: longer side of the network's input, px.
+        image_sizes: longer side of the network's input, px, ascending; of several each answers for the objects that
+            it shows best, and boxes at their borders may be twofold.
 
     Attributes:
         runtime: what computes the network: ``torch``, ``openvino``, or what the exported file is made for.
@@ -59,17 +61,17 @@ class UltralyticsDetector:
         classes: Sequence[str],
         min_confidence: float,
         max_iou: float,
-        image_size: int,
+        image_sizes: Sequence[int],
         device: str = "cpu",
     ) -> None:
         self._weights = weights
         self._model = _load(weights)
         names = self._names()
         self._table = class_table([names[index] for index in sorted(names)], classes, str(weights))
+        self._ranges = dict(zip(image_sizes, size_ranges(image_sizes), strict=True))
         self._options = {
             "conf": min_confidence,
             "iou": max_iou,
-            "imgsz": image_size,
             "device": None if device == "auto" else device,
             "classes": np.flatnonzero(self._table >= 0).tolist(),
             "verbose": False,
@@ -105,9 +107,20 @@ class UltralyticsDetector:
         found: dict[int, Detections] = {}
         for shape in {frame.image.shape for frame in frames}:
             rows = [row for row, frame in enumerate(frames) if frame.image.shape == shape]
-            results = self._model.predict([frames[row].image for row in rows], **self._options)
-            found.update(zip(rows, map(self._boxes, results), strict=True))
+            found.update(zip(rows, self._detect_alike([frames[row].image for row in rows]), strict=True))
         return [found[row] for row in range(len(frames))]
+
+    def _detect_alike(self, images: Sequence[Image]) -> Iterator[Detections]:
+        """Boxes in pictures of one shape, of every size of the network's input what it answers for."""
+        longer = max(images[0].shape)
+        by_size = [
+            [in_range(self._boxes(result), longer, limits) for result in self._predict(images, size)]
+            for size, limits in self._ranges.items()
+        ]
+        return map(joined, zip(*by_size, strict=True))
+
+    def _predict(self, images: Sequence[Image], image_size: int) -> Any:
+        return self._model.predict(list(images), imgsz=image_size, **self._options)
 
     def _boxes(self, result: Any) -> Detections:
         boxes = result.boxes

@@ -29,7 +29,7 @@ def pictures() -> list[Frame]:
 
 def test_openvino_against_torch(monkeypatch: pytest.MonkeyPatch):
     pytest.importorskip("openvino")
-    arguments = (SAMPLES / "weights/detector-synthetic.pt", ["person"], 0.1, 0.7, 640)
+    arguments = (SAMPLES / "weights/detector-synthetic.pt", ["person"], 0.1, 0.7, (640,))
     detectors = {"openvino": UltralyticsDetector(*arguments)}
     monkeypatch.setattr(detect_ultralytics, "find_spec", lambda name: None)
     detectors["torch"] = UltralyticsDetector(*arguments)

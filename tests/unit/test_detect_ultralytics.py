@@ -12,6 +12,7 @@ from pipeline.errors import ModelError
 from pipeline.packets import Frame
 from pipeline.stages import detect_ultralytics
 from pipeline.stages.detect_ultralytics import QUIET, UltralyticsDetector
+from pipeline.stages.scales import in_range, size_ranges
 from tracking.types import FrameRef
 
 pytestmark = pytest.mark.slow
@@ -48,7 +49,7 @@ def frames() -> list[Frame]:
 
 
 def test_what_is_found_does_not_depend_on_the_batch(weights: Path):
-    detector = UltralyticsDetector(weights, ["0", "7"], 1e-6, 0.7, 128)
+    detector = UltralyticsDetector(weights, ["0", "7"], 1e-6, 0.7, (128,))
     together = detector.detect(frames())
     alone = [detector.detect([frame])[0] for frame in frames()]
     assert [len(one) for one in together] == [len(one) for one in alone]
@@ -56,6 +57,20 @@ def test_what_is_found_does_not_depend_on_the_batch(weights: Path):
     for one, other in zip(together, alone, strict=True):
         assert np.allclose(one.xyxy, other.xyxy, atol=0.01)
         assert set(one.class_id.tolist()) <= {0, 1}
+
+
+def test_every_size_of_the_picture_answers_for_its_own(weights: Path):
+    sizes, given = (128, 384), frames()
+    several = UltralyticsDetector(weights, ["0", "7"], 1e-6, 0.7, sizes).detect(given)
+    single = {size: UltralyticsDetector(weights, ["0", "7"], 1e-6, 0.7, (size,)).detect(given) for size in sizes}
+    for row, found in enumerate(several):
+        longer = max(given[row].image.shape)
+        expected = [
+            in_range(single[size][row], longer, limits)
+            for size, limits in zip(sizes, size_ranges(sizes), strict=True)
+        ]
+        assert np.array_equal(found.xyxy, np.concatenate([one.xyxy for one in expected]))
+        assert 0 < len(found) < sum(len(found[row]) for found in single.values())
 
 
 def test_a_pickle_that_would_run_code_is_refused_unrun(tmp_path: Path):
@@ -67,7 +82,7 @@ def test_a_pickle_that_would_run_code_is_refused_unrun(tmp_path: Path):
 
     torch.save({"model": Trap()}, tmp_path / "trap.pt")
     with pytest.raises(ModelError, match=r"trap\.pt"):
-        UltralyticsDetector(tmp_path / "trap.pt", ["person"], 0.1, 0.7, 128)
+        UltralyticsDetector(tmp_path / "trap.pt", ["person"], 0.1, 0.7, (128,))
     assert not (tmp_path / "sprung").exists()
 
 
@@ -75,12 +90,12 @@ def test_a_pickle_that_would_run_code_is_refused_unrun(tmp_path: Path):
 def test_broken_weights_are_named(tmp_path: Path, name: str):
     (tmp_path / name).write_bytes(b"no weights at all")
     with pytest.raises(ModelError, match=name):
-        UltralyticsDetector(tmp_path / name, ["person"], 0.1, 0.7, 128)
+        UltralyticsDetector(tmp_path / name, ["person"], 0.1, 0.7, (128,))
 
 
 def test_unknown_classes_are_told(weights: Path):
     with pytest.raises(ModelError, match="does not detect person"):
-        UltralyticsDetector(weights, ["person"], 0.1, 0.7, 128)
+        UltralyticsDetector(weights, ["person"], 0.1, 0.7, (128,))
 
 
 def clip_frames(count: int) -> list[Frame]:
@@ -95,7 +110,7 @@ def clip_frames(count: int) -> list[Frame]:
 
 def test_openvino_finds_what_torch_finds_whatever_the_batch(monkeypatch: pytest.MonkeyPatch):
     pytest.importorskip("openvino")
-    arguments = (SAMPLES / "weights/detector-synthetic.pt", ["person"], 0.25, 0.7, 640)
+    arguments = (SAMPLES / "weights/detector-synthetic.pt", ["person"], 0.25, 0.7, (640,))
     fast = UltralyticsDetector(*arguments)
     monkeypatch.setattr(detect_ultralytics, "find_spec", lambda name: None)
     plain = UltralyticsDetector(*arguments)
@@ -114,7 +129,7 @@ def test_openvino_finds_what_torch_finds_whatever_the_batch(monkeypatch: pytest.
 
 def test_weights_are_exported_once(weights: Path, cache: Path, monkeypatch: pytest.MonkeyPatch):
     pytest.importorskip("openvino")
-    assert UltralyticsDetector(weights, ["0"], 0.1, 0.7, 128).runtime == "openvino"
+    assert UltralyticsDetector(weights, ["0"], 0.1, 0.7, (128,)).runtime == "openvino"
     assert sorted(path.name for path in weights.parent.iterdir()) == ["random.pt"]
     assert not list(cache.rglob("*.pt"))
 
@@ -122,7 +137,7 @@ def test_weights_are_exported_once(weights: Path, cache: Path, monkeypatch: pyte
         raise AssertionError("exported again")
 
     monkeypatch.setattr(detect_ultralytics, "_export", never)
-    assert UltralyticsDetector(weights, ["0"], 0.1, 0.7, 128).runtime == "openvino"
+    assert UltralyticsDetector(weights, ["0"], 0.1, 0.7, (128,)).runtime == "openvino"
 
 
 def test_what_openvino_cannot_take_runs_on_torch(
@@ -132,7 +147,7 @@ def test_what_openvino_cannot_take_runs_on_torch(
         raise RuntimeError("no such operation")
 
     monkeypatch.setattr(detect_ultralytics, "_exported", fails)
-    detector = UltralyticsDetector(weights, ["0"], 1e-6, 0.7, 128)
+    detector = UltralyticsDetector(weights, ["0"], 1e-6, 0.7, (128,))
     assert detector.runtime == "torch"
     assert "runs on torch, OpenVINO cannot take it: RuntimeError: no such operation" in caplog.text
     assert len(detector.detect(frames())) == 3
