@@ -271,7 +271,7 @@ class Traffic:
         line, end = other.route.junction
         inside = line - half + 0.5 < other.along_m < end + half
         theirs = line - other.along_m - half
-        first = 0 <= theirs < 12 and (theirs, other.actor_id) < (to_line, driver.actor_id)
+        first = -0.5 <= theirs < 12 and (theirs, other.actor_id) < (to_line, driver.actor_id)
         return inside or first
 
     def _may_back_out(self, driver: Driver) -> bool:

@@ -133,6 +133,15 @@ def test_vehicles_do_not_overlap_and_keep_to_their_speed(vehicles):
     assert sum(metres > 20 for metres in moved) >= 5, "traffic stands still"
 
 
+@pytest.mark.parametrize("seed", [501, 502])
+def test_vehicles_that_meet_at_the_junction_do_not_block_each_other(seed: int):
+    paths = [np.array(t)[:, 1:3] for i, t in places(run("vehicles", seed, 40.0, fps=1.0)).items() if i > VEHICLE_ID]
+    for path in paths:
+        inside = path[np.abs(path).max(axis=1) < 6.0]
+        moved = np.hypot(*np.diff(inside, axis=0).T) > 0.2
+        assert np.count_nonzero(~moved) < 20, "somebody stands in the junction"
+
+
 def test_some_vehicles_turn(vehicles):
     turned = 0
     for actor_id in {s.actor_id for frame in vehicles for s in frame if s.actor_id > VEHICLE_ID}:
