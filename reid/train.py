@@ -27,6 +27,7 @@ from reid.data.sampler import Batch, pk_batches, rank_batches
 from reid.heads import use_head
 from reid.losses import ReIDLoss
 from reid.optimiser import build_optimiser
+from reid.patch_dropout import dropout_rate, kept_tokens
 from reid.pretrained import load_imagenet
 from reid.schedule import CosineSchedule
 from reid.train_log import TrainLog
@@ -184,12 +185,20 @@ class Trainer:
         """Gradients of one batch; ``(identity, triplet)`` losses."""
         self._seed_step(self.progress.epoch, self.progress.batch)
         with self._autocast():
-            scores, features = self.network(batch.images, batch.cameras, batch.views, batch.labels)
+            kept = self._kept(len(batch.labels))
+            scores, features = self.network(batch.images, batch.cameras, batch.views, batch.labels, kept)
         # Distances of half-precision features would lose the small differences that matter.
         total, identity, triplet = self.loss(_float(scores), _float(features), batch.labels)
         autograd.backward(self.state.scaler.scale(total / share))
         self.progress.batch += 1
         return float(identity.detach()), float(triplet.detach())
+
+    def _kept(self, count: int) -> Tensor | None:
+        """The tokens that a batch is trained on, None for all."""
+        schedule = self.config.schedule
+        rate = dropout_rate(schedule.patch_dropout, self.progress.epoch, schedule.epochs)
+        patches = self.model.config.num_patches
+        return kept_tokens(count, patches, rate).to(self.device) if rate else None
 
     def _gradients_shared(self, last: bool) -> AbstractContextManager[Any]:
         """Ranks exchange gradients with the last batch of a step only."""
@@ -202,7 +211,7 @@ class Trainer:
         return torch.autocast(self.device.type, dtype) if dtype else nullcontext()
 
     def _seed_step(self, epoch: int, batch: int) -> None:
-        """Stochastic depth is a function of the run's seed and the batch's place in the plan of all ranks."""
+        """Chance (patches, depth) is a function of the run's seed and the batch's place in the plan of all ranks."""
         place = batch * self.world_size + self.rank
         sequence = np.random.SeedSequence((self.config.run.seed, epoch, place))
         torch.manual_seed(int(sequence.generate_state(1)[0]))

@@ -123,10 +123,20 @@ class LossConfig:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleConfig:
-    """Length of the run; the learning rate follows a cosine after a warm-up."""
+    """Length of the run; the learning rate follows a cosine after a warm-up.
+
+    Attributes:
+        patch_dropout: share of the patches left out in the first epoch, less in each one after it, none in
+            the last (`reid.patch_dropout`).
+    """
 
     epochs: int = 120
     warmup_epochs: int = 5
+    patch_dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.patch_dropout < 1:
+            raise ValueError(f"patch_dropout: expected 0 or more and less than 1, got {self.patch_dropout}")
 
 
 @dataclass(frozen=True, slots=True)

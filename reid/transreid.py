@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from reid.patch_dropout import take
 from reid.sie import SieRow, row_codes
 from reid.transreid_config import BACKBONES, TransReIDConfig
 from reid.vit import Block, VisionTransformer, last_layers
@@ -51,6 +52,7 @@ class TransReID(nn.Module):
         camera: SideInput | None = None,
         view: SideInput | None = None,
         labels: Tensor | None = None,
+        kept: Tensor | None = None,
     ) -> Tensor | tuple[list[Tensor], list[Tensor]]:
         """Embed a batch.
 
@@ -60,6 +62,7 @@ class TransReID(nn.Module):
                 ``camera`` may also be ``"mean"`` or ``"off"``; a list that holds one of these
                 words holds rows of the table (camera * views + view) besides.
             labels: ``(B,)`` identities, for classifiers that need them (margin heads), in training only.
+            kept: ``(B, 1 + K)`` tokens to go on with (`reid.patch_dropout`), None for all.
 
         Returns:
             In eval mode ``(B, feature_dim)``, not normalised: the global vector, with JPM followed by the
@@ -69,26 +72,32 @@ class TransReID(nn.Module):
         Raises:
             ValueError: wrong image size; an id that is missing or outside the table.
         """
-        features = self.features(images, self.side_vectors(len(images), camera, view))
+        features = self.features(images, self.side_vectors(len(images), camera, view), kept)
         if not self.training:
             return self.embedding(features)
         return self._scores(self._normed(features), labels), features
 
-    def features(self, images: Tensor, side: Tensor | None = None) -> list[Tensor]:
+    def features(
+        self, images: Tensor, side: Tensor | None = None, kept: Tensor | None = None
+    ) -> list[Tensor]:
         """The vectors before the BNNeck, each ``(B, D)``, the global one first.
 
         Args:
             images: ``(B, 3, H, W)``.
             side: ``(B, D)`` side information, already times lambda, or None.
+            kept: ``(B, 1 + K)`` indices of the tokens to go on with, CLS first, or None for all.
         """
         if tuple(images.shape[1:]) != (3, *self.config.image_size):
             expected = (len(images), 3, *self.config.image_size)
             raise ValueError(f"images: expected shape {expected}, got {tuple(images.shape)}")
-        tokens = self.base.trunk(self.base.tokens(images, side))
+        tokens = self.base.tokens(images, side)
+        tokens = self.base.trunk(tokens if kept is None else take(tokens, kept))
         if not self.config.jpm:
             return [self.base.norm(self.base.last_block().cls_rows(tokens))[:, 0]]
         whole = self.b1[1](cast(Block, self.b1[0]).cls_rows(tokens))
-        parts = self.b2[1](cast(Block, self.b2[0]).cls_rows(tokens, self.get_buffer("part_log_counts")))
+        counts = self.get_buffer("part_log_counts")
+        counts = counts if kept is None else counts[:, kept].transpose(0, 1)
+        parts = self.b2[1](cast(Block, self.b2[0]).cls_rows(tokens, counts))
         return [whole[:, 0], *parts.unbind(1)]
 
     def embedding(self, features: Sequence[Tensor]) -> Tensor:

@@ -75,7 +75,7 @@ class Attention(nn.Module):
         asked = torch.einsum("bhd,hdc->bhc", self.scale * torch.unflatten(q, 1, per_head), key)
         scores = (asked @ x.transpose(1, 2)).unsqueeze(1)
         if log_counts is not None:
-            scores = scores + log_counts.unsqueeze(1)
+            scores = scores + log_counts.unsqueeze(-2)
         sums = scores.softmax(dim=-1).flatten(1, 2) @ x
         mixed = torch.einsum("bphc,hdc->bphd", torch.unflatten(sums, 1, (-1, self.num_heads)), value).flatten(2)
         out: Tensor = self.proj(mixed if bias is None else mixed + bias[2 * dim :])
@@ -118,8 +118,9 @@ class Block(nn.Module):
 
         Args:
             x: ``(B, 1 + N, D)`` tokens, CLS first.
-            log_counts: ``(P, 1 + N)``, for each of P sequences the logarithm of how often each token is in it
-                (-inf: not at all; CLS is in each); None is the one sequence of all tokens.
+            log_counts: ``(P, 1 + N)`` or, own ones for each image, ``(B, P, 1 + N)``: for each of P sequences
+                the logarithm of how often each token is in it (-inf: not at all; CLS is in each); None is the
+                one sequence of all tokens.
 
         Returns:
             ``(B, P, D)``, P = 1 for None.

@@ -75,7 +75,7 @@ def tiny_run(root: Path, output: Path, epochs: int = 3, **run: object) -> Traini
         SamplerConfig(4, 2),
         LossConfig(),
         OptimiserConfig("adamw", 2e-3, weight_decay=1e-4, bias_lr_factor=1.0),
-        ScheduleConfig(epochs, 1),
+        ScheduleConfig(epochs, 1, patch_dropout=0.5),
         RunConfig(output, device="cpu", log_every=2, evaluate_every=0, **run),  # type: ignore[arg-type]
     )
 
@@ -113,7 +113,9 @@ def test_training_learns_and_its_weights_embed(
     drawn_people: Path, dataset: ReIDDataset, tmp_path: Path
 ) -> None:
     config = replace(
-        tiny_run(drawn_people, tmp_path, epochs=25), augment=Augmentation(padding_px=2, erase_probability=0)
+        tiny_run(drawn_people, tmp_path),
+        augment=Augmentation(padding_px=2, erase_probability=0),
+        schedule=ScheduleConfig(25, 1),
     )
     scores = train(config, dataset)
     first, *_, last = [float(row[3]) for row in logged(tmp_path)]
