@@ -110,6 +110,7 @@ def _yolo_options(parser: argparse.ArgumentParser) -> None:
         "--hard", type=float, default=0.0, help="share with people close up and hidden, and vehicles close and heavy"
     )
     parser.add_argument("--traffic", type=float, default=0.0, help="share of views that look at roads (default 0)")
+    parser.add_argument("--queues", type=float, default=0.0, help="share with vehicles that queue (default 0)")
     parser.set_defaults(run=_yolo_set)
 
 
@@ -141,5 +142,6 @@ def _reid_set(options: argparse.Namespace) -> None:
 def _yolo_set(options: argparse.Namespace) -> None:
     from samples.yoloset import YoloSetPlan, render_yolo_set
 
-    plan = YoloSetPlan(options.seed, options.images, options.validation, options.hard, options.traffic)
+    shares = options.hard, options.traffic, options.queues
+    plan = YoloSetPlan(options.seed, options.images, options.validation, *shares)
     print(f"wrote {options.out}: {render_yolo_set(plan, options.out, options.workers)}")

@@ -35,13 +35,17 @@ FIXED = {
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One pass of the training at one image size (longer side, px), on the ``data``-th of the given sets or on several."""
+    """One pass of the training at one image size (longer side, px), on the ``data``-th of the given sets or on several.
+
+    ``multi_scale`` of the image size is how much larger or smaller the pictures of a batch may be.
+    """
 
     image_size: int
     epochs: int
     batch: int
     lr0: float
     data: tuple[int, ...] = (0,)
+    multi_scale: float = 0.0
 
     def __post_init__(self) -> None:
         one = self.data
@@ -50,19 +54,24 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class DetectorRecipe:
-    """What is trained and how, from random weights of ``architecture``, narrowed to ``width``.
+    """What is trained and how: from random weights of ``architecture``, narrowed to ``width``, or from those in ``start``.
 
     Read from ``configs/detector/*.yaml``.
     """
 
-    architecture: str
-    width: float
     seed: int
     rounds: tuple[Round, ...]
+    architecture: str = ""
+    width: float = 1.0
+    start: Path | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.architecture) == bool(self.start):
+            raise ValueError("a recipe has an architecture or weights to start from")
 
     @classmethod
     def read(cls, path: Path) -> DetectorRecipe:
-        """A recipe from its file.
+        """A recipe from its file; ``start`` is relative to it.
 
         Raises:
             ValueError: a key is missing or unknown; the message names the file.
@@ -70,8 +79,9 @@ class DetectorRecipe:
         raw = yaml.safe_load(path.read_text())
         try:
             rounds = tuple(Round(**entry) for entry in raw.pop("rounds"))
-            return cls(rounds=rounds, **raw)
-        except (KeyError, TypeError, AttributeError) as fault:
+            start = raw.pop("start", None)
+            return cls(rounds=rounds, start=path.parent / start if start else None, **raw)
+        except (KeyError, TypeError, AttributeError, ValueError) as fault:
             raise ValueError(f"{path}: {fault}") from fault
 
 
@@ -94,7 +104,7 @@ def train(recipe: DetectorRecipe, data: Sequence[Path], out: Path, threads: int 
     if len(data) < wanted:
         raise ValueError(f"the recipe trains on {wanted} sets, {len(data)} given with --data")
     out.mkdir(parents=True, exist_ok=True)
-    weights = _fresh_weights(recipe, data[0], out)
+    weights = recipe.start or _fresh_weights(recipe, data[0], out)
     for number, stage in enumerate(recipe.rounds):
         sets = [data[which] for which in stage.data]
         weights = _train_round(weights, stage, recipe.seed, sets, out / f"round{number}", threads)
@@ -166,6 +176,8 @@ def _train_round(
         name=folder.name,
         exist_ok=True,
         **FIXED,
+        # Before version 8.4 this was a switch, and no number.
+        **({"multi_scale": stage.multi_scale} if stage.multi_scale else {}),
     )
     return folder / "weights" / "last.pt"
 

@@ -28,7 +28,7 @@ from samples.world import World
 Image = npt.NDArray[np.uint8]
 DROP_BLOCK = 4096
 WEIGHTS = Path(__file__).resolve().parent / "weights"
-DETECTOR = "detector-synthetic.pt"
+DETECTORS: dict[Kind, str] = {"people": "detector-synthetic.pt", "vehicles": "detector-synthetic-vehicles.pt"}
 EMBEDDERS: dict[Kind, str] = {
     "people": "transreid-synthetic.safetensors",
     "vehicles": "transreid-synthetic-vehicles.safetensors",
@@ -167,7 +167,7 @@ def write_config(staged: Scenario, out: Path) -> None:
         "cameras": [_camera_config(kind, staged.site, camera) for camera in staged.site.cameras],
         "detector": {
             "backend": "ultralytics",
-            "weights": str(weights / DETECTOR),
+            "weights": str(weights / DETECTORS[kind]),
             "classes": list(staged.classes),
             # One vehicle may be called car here and truck there.
             **({"class_groups": [list(staged.classes)]} if kind == "vehicles" else {}),

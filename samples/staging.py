@@ -54,9 +54,13 @@ class Stage:
         return states
 
     def vehicles(
-        self, looks: Sequence[tuple[int, CarAppearance]], rng: np.random.Generator, close: bool = False
+        self,
+        looks: Sequence[tuple[int, CarAppearance]],
+        rng: np.random.Generator,
+        close: bool = False,
+        queue: float = 0.0,
     ) -> list[ActorState]:
-        """Vehicles in bays and on lanes, none within another.
+        """Vehicles in bays and on lanes, none within another; ``queue`` of them wait behind another one.
 
         Places are drawn evenly along the lanes, most of which is far away or out of view; with ``close`` evenly over
         the sizes vehicles have in the picture.
@@ -64,7 +68,9 @@ class Stage:
         states: list[ActorState] = []
         for actor_id, look in looks:
             for _ in range(10):
-                place, heading = self._road(look, rng, close)
+                queues = queue > 0 and rng.random() < queue  # no draw without: sets stay as they were
+                behind = self._behind(states, look, rng) if queues and states else None
+                place, heading = behind or self._road(look, rng, close)
                 if all(_clear(place, look, other) for other in states):
                     moving = 0.0 if rng.random() < 0.4 else 8.0
                     states.append(
@@ -100,6 +106,19 @@ class Stage:
         # Floor per pixel of height falls with its cube: the square makes the logarithm of the height even.
         weights = np.cumsum(self._heights_px**2)
         return int(np.searchsorted(weights, rng.random() * weights[-1]))
+
+    def _behind(
+        self, states: Sequence[ActorState], look: CarAppearance, rng: np.random.Generator
+    ) -> tuple[Point, float] | None:
+        """A place on the lane of one of the vehicles, as near behind it as they stop; None if it is on no lane."""
+        leader = states[int(rng.integers(len(states)))]
+        assert isinstance(leader.appearance, CarAppearance)
+        gap_m = 0.5 * (look.length_m + leader.appearance.length_m) + float(rng.uniform(0.8, 4.0))
+        for track in self._lanes:
+            along = track.nearest(leader.position_m)
+            if np.hypot(*np.subtract(track.position(along), leader.position_m)) < 0.6 and along > gap_m:
+                return track.position(along - gap_m), track.heading(along - gap_m)
+        return None
 
     def _road(self, look: CarAppearance, rng: np.random.Generator, close: bool) -> tuple[Point, float]:
         if close and self._stretches and rng.random() < 0.85:

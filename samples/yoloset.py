@@ -36,6 +36,8 @@ MIN_LABEL_WIDTH_PX = 20.0
 PER_VIEW = 16
 KNOWN_SHARE = 0.25
 HEAVY_SHARE = 0.5
+QUEUE = 0.7
+"""Share of the vehicles that wait behind another one, where vehicles queue."""
 OWN_VIEWS = 0.4
 """Share of the junction's own cameras among the views of traffic."""
 
@@ -45,7 +47,8 @@ class YoloSetPlan:
     """``images`` in all; ``validation`` of them, from yards the training split never shows, validate.
 
     ``hard`` of the training pictures show people close up and behind one another, vehicles close up, and trucks and
-    buses as often as cars. ``traffic`` of the training views look at roads.
+    buses as often as cars. ``traffic`` of the training views look at roads. In ``queues`` of the training pictures
+    vehicles wait behind one another.
     """
 
     seed: int
@@ -53,13 +56,14 @@ class YoloSetPlan:
     validation: float = 0.1
     hard: float = 0.0
     traffic: float = 0.0
+    queues: float = 0.0
 
     def __post_init__(self) -> None:
         if self.images < 2 * PER_VIEW:
             raise ValueError(f"images must be at least {2 * PER_VIEW}, got {self.images}")
         if not 0 < self.validation < 1:
             raise ValueError(f"validation must lie between 0 and 1, got {self.validation}")
-        for name in ("hard", "traffic"):
+        for name in ("hard", "traffic", "queues"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie between 0 and 1, got {getattr(self, name)}")
 
@@ -102,7 +106,8 @@ def _render_view(job: tuple[YoloSetPlan, int, str, Path]) -> int:
     sensor = Sensor(site_camera.response, site_camera.camera_id, plan.seed + number, site_camera.camera.size)
     for index in range(PER_VIEW):
         hard = split == "train" and plan.hard > 0 and rng.random() < plan.hard
-        states = _actors(plan, number * PER_VIEW + index, stage, rng, hard)
+        queued = split == "train" and plan.queues > 0 and rng.random() < plan.queues
+        states = _actors(plan, number * PER_VIEW + index, stage, rng, hard, queued)
         rendered = renderer.render(states)
         image = compressed(sensor.expose(rendered.image, index), rng)
         name = f"{number:05d}_{index:02d}"
@@ -136,14 +141,16 @@ def _traffic_view(rng: np.random.Generator) -> tuple[Site, SiteCamera]:
 
 
 def _actors(
-    plan: YoloSetPlan, picture: int, stage: Stage, rng: np.random.Generator, hard: bool
+    plan: YoloSetPlan, picture: int, stage: Stage, rng: np.random.Generator, hard: bool, queued: bool
 ) -> list[ActorState]:
     crowd = int(rng.choice([0, 2, 4, 7, 11, 16], p=[0.05, 0.2, 0.25, 0.25, 0.15, 0.1]))
     looks = list(enumerate(people(plan.seed * 13 + picture, crowd, 0.0, 0.0), 1)) if crowd else []
     vehicles: list[ActorState] = []
     if stage.site.routes:
-        fleet = _fleet(plan.seed * 17 + picture, int(rng.integers(0, 9)), hard)
-        vehicles = stage.vehicles(list(enumerate(fleet, 1001)), rng, close=hard)
+        count = int(rng.integers(4, 13) if queued else rng.integers(0, 9))
+        fleet = _fleet(plan.seed * 17 + picture, count, hard)
+        queue = QUEUE if queued else 0.0
+        vehicles = stage.vehicles(list(enumerate(fleet, 1001)), rng, close=hard or queued, queue=queue)
     crowded = stage.people(looks, rng, cluster=0.8 if hard else 0.5, close=hard)
     return [person for person in crowded if outside(person, vehicles)] + vehicles
 

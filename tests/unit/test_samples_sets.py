@@ -49,11 +49,35 @@ def test_vehicles_close_up_are_in_view_and_of_every_size(stage: Stage):
     assert far > 0.15, "and far ones still"
 
 
+def queued(states: list[ActorState]) -> int:
+    """How many have another one just ahead, on the same way."""
+    found = 0
+    for one in states:
+        ahead = np.array([np.cos(one.heading_rad), np.sin(one.heading_rad)])
+        for other in states:
+            apart = np.subtract(other.position_m, one.position_m)
+            gap = apart @ ahead - 0.5 * (one.appearance.length_m + other.appearance.length_m)  # type: ignore[union-attr]
+            aside = abs(ahead[0] * apart[1] - ahead[1] * apart[0])
+            found += 0.4 < gap < 4.5 and aside < 1.0
+    return found
+
+
+def test_queued_vehicles_stand_one_behind_another(stage: Stage):
+    cast = list(enumerate(cars(3, 8), 1001))
+    counts = [
+        [queued(stage.vehicles(cast, np.random.default_rng(seed), queue=queue)) for seed in range(20)]
+        for queue in (0.0, 0.8)
+    ]
+    assert np.mean(counts[0]) < 1.0
+    assert np.mean(counts[1]) > 2.0
+
+
 @pytest.mark.parametrize("close", [False, True])
-def test_staged_vehicles_stand_clear_of_each_other(stage: Stage, close: bool):
+@pytest.mark.parametrize("queue", [0.0, 0.9])
+def test_staged_vehicles_stand_clear_of_each_other(stage: Stage, close: bool, queue: float):
     for seed in range(20):
         cast = list(enumerate(cars(seed, 8), 1001))
-        states = stage.vehicles(cast, np.random.default_rng(seed), close=close)
+        states = stage.vehicles(cast, np.random.default_rng(seed), close=close, queue=queue)
         for number, one in enumerate(states):
             for other in states[:number]:
                 assert isinstance(one.appearance, CarAppearance) and isinstance(other.appearance, CarAppearance)
@@ -91,7 +115,7 @@ def test_what_is_labelled_holds_all_that_is_scored(name: str, width: int, height
     assert labelled or not row.is_scored
 
 
-@pytest.mark.parametrize("wrong", [{"images": 3}, {"validation": 0.0}, {"hard": 1.5}, {"traffic": -0.1}])
+@pytest.mark.parametrize("wrong", [{"images": 3}, {"validation": 0.0}, {"hard": 1.5}, {"traffic": -0.1}, {"queues": 2.0}])
 def test_a_plan_that_cannot_be_names_what_is_wrong(wrong: dict[str, float]):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         YoloSetPlan(1, **wrong)  # type: ignore[arg-type]
@@ -104,6 +128,16 @@ def test_a_recipe_names_what_it_lacks(tmp_path: Path):
     lacking.write_text("{width: 0.1, seed: 0, rounds: []}")
     with pytest.raises(ValueError, match=r"lacking\.yaml: .*architecture"):
         DetectorRecipe.read(lacking)
+
+
+def test_a_recipe_goes_on_from_weights_or_begins_anew(tmp_path: Path):
+    recipes = Path(__file__).parents[2] / "configs" / "detector"
+    start = DetectorRecipe.read(recipes / "synthetic-vehicles.yaml").start
+    assert start is not None and start.is_file()
+    both = tmp_path / "both.yaml"
+    both.write_text("{architecture: yolo11n.yaml, start: there.pt, seed: 0, rounds: []}")
+    with pytest.raises(ValueError, match=r"both\.yaml: a recipe has an architecture or weights to start from"):
+        DetectorRecipe.read(both)
 
 
 def test_views_of_traffic_only_train():

@@ -99,7 +99,7 @@ def test_config_is_accepted_by_the_pipeline(tmp_path, name, wanted, suffix):
     assert [camera.id for camera in config.cameras] == [c.camera_id for c in staged.site.cameras]
     assert wanted in config.detector.classes
     weights = [Path(config.detector.weights), Path(config.embedder.weights)]
-    assert [path.name for path in weights] == ["detector-synthetic.pt", f"transreid-synthetic{suffix}.safetensors"]
+    assert [path.name for path in weights] == [f"detector-synthetic{suffix}.pt", f"transreid-synthetic{suffix}.safetensors"]
     assert all(path.exists() for path in weights)
 
 
