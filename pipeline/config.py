@@ -136,6 +136,8 @@ class DetectorConfig(Section):
         needed = "detections" if self.backend == "replay" else "weights"
         if getattr(self, needed) is None:
             raise ValueError(f"backend {self.backend} needs {needed}")
+        if self.backend == "yolox" and len(self.image_sizes) > 1:
+            raise ValueError("image_size: a YOLOX file has one size of its own")
         known = set(self.classes)
         named = {name for group in self.class_groups for name in group}
         named |= set(self.min_confidence) if isinstance(self.min_confidence, dict) else set()

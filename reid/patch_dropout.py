@@ -1,7 +1,7 @@
 """Training on a part of the patches (PatchDropout: Liu et al., WACV 2023, arXiv 2208.07220, section 3).
 
-The time of a step falls nearly with the number of tokens, and a network that saw fewer of them in the first
-epochs learns as well from the time saved. Patches are taken away after their positions and side information
+The time of a step falls nearly with the number of tokens: first epochs on fewer of them leave time for more
+epochs. Patches are taken away after their positions and side information
 are added, so those that stay know where they came from.
 """
 

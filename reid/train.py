@@ -184,8 +184,8 @@ class Trainer:
     def _backward(self, batch: TrainBatch, share: int) -> tuple[float, float]:
         """Gradients of one batch; ``(identity, triplet)`` losses."""
         self._seed_step(self.progress.epoch, self.progress.batch)
+        kept = self._kept(len(batch.labels))
         with self._autocast():
-            kept = self._kept(len(batch.labels))
             scores, features = self.network(batch.images, batch.cameras, batch.views, batch.labels, kept)
         # Distances of half-precision features would lose the small differences that matter.
         total, identity, triplet = self.loss(_float(scores), _float(features), batch.labels)

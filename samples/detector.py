@@ -62,12 +62,12 @@ class DetectorRecipe:
     seed: int
     rounds: tuple[Round, ...]
     architecture: str = ""
-    width: float = 1.0
+    width: float = 0.0
     start: Path | None = None
 
     def __post_init__(self) -> None:
-        if bool(self.architecture) == bool(self.start):
-            raise ValueError("a recipe has an architecture or weights to start from")
+        if not bool(self.architecture) == bool(self.width) == (self.start is None):
+            raise ValueError("a recipe has an architecture and its width, or weights to start from")
 
     @classmethod
     def read(cls, path: Path) -> DetectorRecipe:

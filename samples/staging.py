@@ -68,9 +68,7 @@ class Stage:
         states: list[ActorState] = []
         for actor_id, look in looks:
             for _ in range(10):
-                queues = queue > 0 and rng.random() < queue  # no draw without: sets stay as they were
-                behind = self._behind(states, look, rng) if queues and states else None
-                place, heading = behind or self._road(look, rng, close)
+                place, heading = self._behind(states, look, rng, queue) or self._road(look, rng, close)
                 if all(_clear(place, look, other) for other in states):
                     moving = 0.0 if rng.random() < 0.4 else 8.0
                     states.append(
@@ -108,9 +106,11 @@ class Stage:
         return int(np.searchsorted(weights, rng.random() * weights[-1]))
 
     def _behind(
-        self, states: Sequence[ActorState], look: CarAppearance, rng: np.random.Generator
+        self, states: Sequence[ActorState], look: CarAppearance, rng: np.random.Generator, share: float
     ) -> tuple[Point, float] | None:
-        """A place on the lane of one of the vehicles, as near behind it as they stop; None if it is on no lane."""
+        """For ``share`` of the vehicles a place on another one's lane, as near behind it as they stop, if it is on one."""
+        if share == 0 or rng.random() >= share or not states:  # no draw without: sets stay as they were
+            return None
         leader = states[int(rng.integers(len(states)))]
         assert isinstance(leader.appearance, CarAppearance)
         gap_m = 0.5 * (look.length_m + leader.appearance.length_m) + float(rng.uniform(0.8, 4.0))

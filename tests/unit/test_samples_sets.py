@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from samples import reidset, yoloset
+from samples import detector, reidset, yoloset
 from samples.appearance import cars
 from samples.cameras import project
-from samples.detector import DetectorRecipe
+from samples.detector import DetectorRecipe, Round
 from samples.junction import junction
 from samples.navigation import Navigation
 from samples.reidset import ReidSetPlan
@@ -134,10 +135,33 @@ def test_a_recipe_goes_on_from_weights_or_begins_anew(tmp_path: Path):
     recipes = Path(__file__).parents[2] / "configs" / "detector"
     start = DetectorRecipe.read(recipes / "synthetic-vehicles.yaml").start
     assert start is not None and start.is_file()
-    both = tmp_path / "both.yaml"
-    both.write_text("{architecture: yolo11n.yaml, start: there.pt, seed: 0, rounds: []}")
-    with pytest.raises(ValueError, match=r"both\.yaml: a recipe has an architecture or weights to start from"):
-        DetectorRecipe.read(both)
+    wrong = tmp_path / "wrong.yaml"
+    for keys in ("architecture: yolo11n.yaml, width: 1, start: there.pt", "architecture: yolo11n.yaml", "width: 1"):
+        wrong.write_text(f"{{{keys}, seed: 0, rounds: []}}")
+        with pytest.raises(ValueError, match=r"wrong\.yaml: a recipe has an architecture and its width, or weights"):
+            DetectorRecipe.read(wrong)
+
+
+def test_a_round_goes_on_from_the_weights_before_it_at_its_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    trained: list[tuple[Path, dict[str, Any]]] = []
+
+    class Network:
+        def __init__(self, weights: Path, task: str) -> None:
+            self.weights = weights
+
+        def add_callback(self, *arguments: object) -> None: ...
+
+        def train(self, **settings: Any) -> None:
+            trained.append((self.weights, settings))
+
+    monkeypatch.setattr("ultralytics.YOLO", Network)
+    monkeypatch.setattr(detector, "_publish", lambda weights, path: None)
+    monkeypatch.setattr(detector, "_score", lambda *arguments: {})
+    (tmp_path / "data.yaml").write_text("{train: images/train, val: images/val, names: {0: person}}")
+    rounds = (Round(800, 1, 8, 1e-3, multi_scale=0.2), Round(640, 1, 8, 1e-3))
+    detector.train(DetectorRecipe(0, rounds, start=tmp_path / "start.pt"), [tmp_path], tmp_path / "out")
+    assert [weights for weights, _ in trained] == [tmp_path / "start.pt", tmp_path / "out/round0/weights/last.pt"]
+    assert [settings.get("multi_scale") for _, settings in trained] == [0.2, None]
 
 
 def test_views_of_traffic_only_train():

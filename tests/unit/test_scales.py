@@ -51,3 +51,8 @@ def test_joined_keeps_every_row_in_order():
 def test_sizes_of_the_config_are_ascending_and_each_once():
     assert DetectorConfig(weights="a.pt").image_sizes == (640,)
     assert DetectorConfig(weights="a.pt", image_size=[960, 640, 960]).image_sizes == (640, 960)
+
+
+def test_a_network_of_one_size_takes_no_others():
+    with pytest.raises(ValueError, match="a YOLOX file has one size of its own"):
+        DetectorConfig(backend="yolox", weights="a.onnx", image_size=[640, 960])
