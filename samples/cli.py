@@ -43,6 +43,9 @@ def _parser() -> argparse.ArgumentParser:
     stream.set_defaults(run=_stream)
     _reid_options(commands.add_parser("reid-set", help="re-identification crops, Market-1501 style"))
     _yolo_options(commands.add_parser("yolo-set", help="detection images and labels, YOLO style"))
+    _footage_options(
+        commands.add_parser("yolo-footage", help="the same from the clips and the truth of rendered sites")
+    )
     _training_options(
         commands.add_parser("train-detector", help="train the sample detector by a recipe")
     )
@@ -56,7 +59,7 @@ def _training_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         required=True,
-        help="folders that yolo-set wrote, as the recipe's head says",
+        help="folders that yolo-set and yolo-footage wrote, as the recipe's head says",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for detector.pt")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="CPU threads")
@@ -114,6 +117,16 @@ def _yolo_options(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_yolo_set)
 
 
+def _footage_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "sites", type=Path, nargs="+", metavar="SITE", help="folders that render wrote; the last one validates"
+    )
+    parser.add_argument("--every-s", type=float, default=0.4, help="seconds from frame to frame (default 0.4)")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
+    parser.set_defaults(run=_yolo_footage)
+
+
 def _render(options: argparse.Namespace) -> None:
     from samples.recording import render_site
 
@@ -145,3 +158,10 @@ def _yolo_set(options: argparse.Namespace) -> None:
     shares = options.hard, options.traffic, options.queues
     plan = YoloSetPlan(options.seed, options.images, options.validation, *shares)
     print(f"wrote {options.out}: {render_yolo_set(plan, options.out, options.workers)}")
+
+
+def _yolo_footage(options: argparse.Namespace) -> None:
+    from samples.footage import FootageSetPlan, write_footage_set
+
+    plan = FootageSetPlan(tuple(options.sites), options.every_s)
+    print(f"wrote {options.out}: {write_footage_set(plan, options.out, options.workers)}")

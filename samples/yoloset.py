@@ -1,8 +1,8 @@
-"""Detection images with labels in YOLO's form: ``class cx cy w h`` relative to the picture, one text file each.
+"""Detection images of staged scenes with labels in YOLO's form, one text file each.
 
 Most pictures show random yards, a share shows the campus and the junction with people no scenario has, another, if asked
 for, traffic: the junction from its own cameras and from random places beside its roads. Boxes are of the whole figure,
-clipped to the frame; who is hidden more than ``MIN_LABEL_VISIBLE`` allows has no label.
+clipped to the frame; who is hidden more than `samples.labels` allows has no label.
 """
 
 from __future__ import annotations
@@ -14,25 +14,21 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import yaml
 
 from samples.appearance import cars, people, vehicle_class
 from samples.campus import campus
 from samples.junction import junction
+from samples.labels import label_lines, make_folders
 from samples.navigation import Navigation
 from samples.plan import Site, SiteCamera
 from samples.reidset import compressed
 from samples.render.renderer import Renderer
 from samples.response import Sensor, random_response
 from samples.staging import Stage, outside
-from samples.truth import CLASSES, TruthRow, rows_of
+from samples.truth import rows_of
 from samples.types import ActorState, CarAppearance
 from samples.yard import random_yard, roadside_camera
 
-MIN_LABEL_VISIBLE = 0.2
-MIN_LABEL_HEIGHT_PX = 18.0
-MIN_LABEL_WIDTH_PX = 20.0
-"""Of vehicles, which are recognised by their length: far away they are low."""
 PER_VIEW = 16
 KNOWN_SHARE = 0.25
 HEAVY_SHARE = 0.5
@@ -73,18 +69,9 @@ def render_yolo_set(plan: YoloSetPlan, out: Path, workers: int = 2) -> dict[str,
     views = -(-plan.images // PER_VIEW)
     held_out = max(1, round(views * plan.validation))
     jobs = [(plan, number, "val" if number < held_out else "train", out) for number in range(views)]
-    for split in ("train", "val"):
-        for kind in ("images", "labels"):
-            (out / kind / split).mkdir(parents=True, exist_ok=True)
+    make_folders(out)
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         counts = list(pool.map(_render_view, jobs, chunksize=4))
-    data = {
-        "path": str(out.resolve()),
-        "train": "images/train",
-        "val": "images/val",
-        "names": dict(enumerate(CLASSES)),
-    }
-    (out / "data.yaml").write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
     return {
         split: sum(n for n, job in zip(counts, jobs, strict=True) if job[2] == split)
         for split in ("train", "val")
@@ -112,11 +99,8 @@ def _render_view(job: tuple[YoloSetPlan, int, str, Path]) -> int:
         image = compressed(sensor.expose(rendered.image, index), rng)
         name = f"{number:05d}_{index:02d}"
         cv2.imwrite(str(out / "images" / split / f"{name}.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 92])
-        lines = [
-            _label(row, site_camera.camera.size)
-            for row in rows_of(rendered.views, states, 0, 0.0)
-            if _is_labelled(row)
-        ]
+        rows = rows_of(rendered.views, states, 0, 0.0)
+        lines = label_lines(((row.class_name, row.box_xyxy, row.visible) for row in rows), site_camera.camera.size)
         (out / "labels" / split / f"{name}.txt").write_text("".join(lines))
     return PER_VIEW
 
@@ -164,15 +148,3 @@ def _fleet(seed: int, count: int, heavy: bool) -> list[CarAppearance]:
     small = [look for look in drawn if vehicle_class(look) == "car"]
     return large + small[: count - len(large)]
 
-
-def _is_labelled(row: TruthRow) -> bool:
-    x0, y0, x1, y1 = row.box_xyxy
-    is_large = y1 - y0 >= MIN_LABEL_HEIGHT_PX if row.class_name == "person" else x1 - x0 >= MIN_LABEL_WIDTH_PX
-    return row.visible >= MIN_LABEL_VISIBLE and is_large
-
-
-def _label(row: TruthRow, size: tuple[int, int]) -> str:
-    width, height = size
-    x0, y0, x1, y1 = row.box_xyxy
-    centre = f"{(x0 + x1) / 2 / width:.6f} {(y0 + y1) / 2 / height:.6f}"
-    return f"{CLASSES.index(row.class_name)} {centre} {(x1 - x0) / width:.6f} {(y1 - y0) / height:.6f}\n"

@@ -126,8 +126,8 @@ def link_from_json(value: Mapping[str, Any]) -> Link:
 
 
 def _rounded(value: float | None, digits: int) -> float | None:
-    """Not-finite numbers (an endless window, an unknown distance) become null."""
-    return None if value is None or not np.isfinite(value) else round(float(value), digits)
+    """Not-finite numbers (an endless window, an unknown distance) become null, and -0 is 0."""
+    return None if value is None or not np.isfinite(value) else round(float(value), digits) + 0.0
 
 
 def trajectory_line(trajectory: Trajectory) -> Record:

@@ -9,6 +9,7 @@ import os
 import resource
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -18,6 +19,7 @@ import pytest
 from pipeline.errors import ExportError
 from pipeline.export.clock import iso, parse_iso
 from pipeline.export.header import CameraInfo, ModelInfo, RunHeader
+from pipeline.export.lines import link_to_json
 from pipeline.export.reader import read_run
 from pipeline.export.record import observations, write_run
 from pipeline.export.recovery import recover
@@ -153,6 +155,11 @@ def test_link_carries_its_evidence(tmp_path: Path) -> None:
         "crops_used": [2, 2],
         "gates": ["class", "time_order", "travel_time"],
     }
+
+
+def test_no_number_is_minus_zero() -> None:
+    value = link_to_json(replace(LINK, camera_bias=-0.0))["camera_bias"]
+    assert str(value) == "0.0"
 
 
 def test_same_input_gives_the_same_bytes_whatever_came_first(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from samples.appearance import cars
 from samples.cameras import project
 from samples.detector import DetectorRecipe, Round
 from samples.junction import junction
+from samples.labels import is_labelled
 from samples.navigation import Navigation
 from samples.reidset import ReidSetPlan
 from samples.staging import Stage
@@ -111,8 +112,9 @@ def test_roadside_cameras_stand_outside_and_look_at_a_road():
     ],
 )
 def test_what_is_labelled_holds_all_that_is_scored(name: str, width: int, height: int, visible: float, labelled: bool):
-    row = TruthRow(0, 0.0, 1, name, (10.0, 10.0, 10.0 + width, 10.0 + height), visible, (0.0, 0.0), 0.0)
-    assert yoloset._is_labelled(row) == labelled
+    box = (10.0, 10.0, 10.0 + width, 10.0 + height)
+    row = TruthRow(0, 0.0, 1, name, box, visible, (0.0, 0.0), 0.0)
+    assert is_labelled(name, box, visible) == labelled
     assert labelled or not row.is_scored
 
 
