@@ -19,6 +19,8 @@ class OptimiserConfig:
         momentum: of SGD.
         bias_lr_factor: biases learn at ``bias_lr_factor * lr``.
         large_classifier_lr: classifiers learn at twice the base rate.
+        max_grad_norm: longer gradients, over all parameters together, are shortened to it (arXiv 1211.5063); 0 for
+            none. A single batch can throw a transformer trained from random weights back by epochs.
     """
 
     name: Literal["sgd", "adamw"] = "sgd"
@@ -28,6 +30,11 @@ class OptimiserConfig:
     weight_decay_bias: float = 1e-4
     bias_lr_factor: float = 2.0
     large_classifier_lr: bool = False
+    max_grad_norm: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.max_grad_norm >= 0:
+            raise ValueError(f"max_grad_norm: expected 0 or more, got {self.max_grad_norm}")
 
 
 def parameter_groups(model: nn.Module, config: OptimiserConfig) -> list[dict[str, Any]]:

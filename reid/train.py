@@ -173,6 +173,7 @@ class Trainer:
             progress.triplet_loss += triplet / len(group)
             images += len(batch.labels)
             log.batch()
+        self._shorten_gradients()
         scaler.step(optimiser)
         scaler.update()
         progress.step += 1
@@ -192,6 +193,12 @@ class Trainer:
         autograd.backward(self.state.scaler.scale(total / share))
         self.progress.batch += 1
         return float(identity.detach()), float(triplet.detach())
+
+    def _shorten_gradients(self) -> None:
+        longest = self.config.optimiser.max_grad_norm
+        if longest:
+            self.state.scaler.unscale_(self.state.optimiser)
+            nn.utils.clip_grad_norm_(self.model.parameters(), longest)
 
     def _kept(self, count: int) -> Tensor | None:
         """The tokens that a batch is trained on, None for all."""

@@ -74,7 +74,7 @@ def tiny_run(root: Path, output: Path, epochs: int = 3, **run: object) -> Traini
         Augmentation(padding_px=2),
         SamplerConfig(4, 2),
         LossConfig(),
-        OptimiserConfig("adamw", 2e-3, weight_decay=1e-4, bias_lr_factor=1.0),
+        OptimiserConfig("adamw", 2e-3, weight_decay=1e-4, bias_lr_factor=1.0, max_grad_norm=8.0),
         ScheduleConfig(epochs, 1, patch_dropout=0.5),
         RunConfig(output, device="cpu", log_every=2, evaluate_every=0, **run),  # type: ignore[arg-type]
     )
@@ -203,6 +203,32 @@ def test_half_precision_trains(
     train(tiny_run(drawn_people, tmp_path, epochs=2, precision=precision), dataset)
     assert all(bool(value.isfinite().all()) for value in weights(tmp_path).values())
     assert {value.dtype for value in weights(tmp_path).values()} <= {torch.float32, torch.int64}
+
+
+@pytest.mark.parametrize(("precision", "steps"), [("fp32", 1), ("fp16", 6)])  # fp16's first steps only find its scale
+def test_gradients_are_no_longer_than_allowed(
+    drawn_people: Path,
+    dataset: ReIDDataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    precision: str,
+    steps: int,
+) -> None:
+    lengths = []
+    plain = OptimiserConfig("sgd", 1e-3, momentum=0.0, weight_decay=0.0, weight_decay_bias=0.0, bias_lr_factor=1.0)
+    for longest in (0.0, 0.01):
+        config = tiny_run(drawn_people, tmp_path / str(longest), precision=precision)
+        trainer = Trainer(replace(config, optimiser=replace(plain, max_grad_norm=longest)), dataset)
+        before = [parameter.detach().clone() for parameter in trainer.model.parameters()]
+        with monkeypatch.context() as patch:
+            steps_of(patch, stop_after=steps)
+            with pytest.raises(Killed):
+                trainer.run(resume=False)
+        moved = [now.detach() - then for now, then in zip(trainer.model.parameters(), before, strict=True)]
+        rate = trainer.schedule.rate(1)
+        lengths.append(float(torch.cat([move.flatten() for move in moved]).norm()) / rate)
+    assert lengths[0] > 0.1
+    assert 0.005 < lengths[1] < 0.0101 * steps
 
 
 def yaml_of(config: TrainingConfig, path: Path, epochs: int, identities: int, accumulate: int) -> Path:
