@@ -85,6 +85,10 @@ def _set_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, default=1001, help="the people of a seed are nobody else's (default 1001)"
     )
+    _output_options(parser)
+
+
+def _output_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)"
@@ -122,8 +126,7 @@ def _footage_options(parser: argparse.ArgumentParser) -> None:
         "sites", type=Path, nargs="+", metavar="SITE", help="folders that render wrote; the last one validates"
     )
     parser.add_argument("--every-s", type=float, default=0.4, help="seconds from frame to frame (default 0.4)")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
+    _output_options(parser)
     parser.set_defaults(run=_yolo_footage)
 
 
