@@ -29,7 +29,8 @@ def dumps(value: Any) -> str:
 
 
 def _list(array: npt.ArrayLike, digits: int) -> list[Any]:
-    rounded: list[Any] = np.round(np.asarray(array, dtype=np.float64), digits).tolist()
+    """Rounded values; -0 is 0."""
+    rounded: list[Any] = (np.round(np.asarray(array, dtype=np.float64), digits) + 0.0).tolist()
     return rounded
 
 

@@ -19,7 +19,7 @@ import pytest
 from pipeline.errors import ExportError
 from pipeline.export.clock import iso, parse_iso
 from pipeline.export.header import CameraInfo, ModelInfo, RunHeader
-from pipeline.export.lines import link_to_json
+from pipeline.export.lines import link_to_json, tracklet_line
 from pipeline.export.reader import read_run
 from pipeline.export.record import observations, write_run
 from pipeline.export.recovery import recover
@@ -160,6 +160,8 @@ def test_link_carries_its_evidence(tmp_path: Path) -> None:
 def test_no_number_is_minus_zero() -> None:
     value = link_to_json(replace(LINK, camera_bias=-0.0))["camera_bias"]
     assert str(value) == "0.0"
+    just_below = tracklet_line(tracklet("north", 1, ground_xy=np.full((5, 2), -0.0001)))["ground_m"]
+    assert "-" not in str(just_below)
 
 
 def test_same_input_gives_the_same_bytes_whatever_came_first(tmp_path: Path) -> None:
