@@ -36,7 +36,8 @@ def loose_feet(
         for row in range(len(scan.edges)):
             if (scan.camera, int(scan.index[row])) in taken or scan.cut[row, 2]:
                 continue
-            middle, top, bottom = scan.edges[row]
+            size = scan.edges[row, 2] - scan.edges[row, 1]
+            middle, top, bottom = scan.edges[row] - size * scan.offset
             ray = plane @ np.array([middle, bottom, 1.0])
             if not ray[2] > 0:
                 continue
@@ -47,7 +48,6 @@ def loose_feet(
             bodies = np.array([[*where, 0.0, 0.0, height] for height in tall])
             low, high = project_body(bodies, np.asarray(calibration.projection))[0][:, 1]
             if np.isfinite([low, high]).all() and high < top < low:
-                size = bottom - top
                 sigma = np.array([[config.middle_noise * size, config.bottom_noise * size]])
                 doubt = calibration.ground_covariance(calibration.distort([[middle, bottom]]), sigma)[0]
                 if np.trace(doubt) < 4.0:

@@ -77,7 +77,7 @@ def gains(
 ) -> tuple[Array, BoolArray]:
     """``(L, M)`` log-likelihood ratio of each body having made each box, -inf out of reach; and if it shows feet."""
     noise = _noise(scan, config)
-    away = (scan.edges - seen.edges[:, None]) / seen.size[:, None, None]
+    away = scan.away(slice(None), seen.edges[:, None], seen.size[:, None])
     a, c = seen.spread[:, None, 0, 0] + noise[:, 0], seen.spread[:, None, 1, 1] + noise[:, 1]
     b = seen.spread[:, None, 0, 1]
     area = a * c - b * b
@@ -120,7 +120,7 @@ def corrected(
     """States ``(K, 5)`` and covariances ``(K, 5, 5)`` of bodies ``rows`` after they took ``boxes``."""
     variance = _noise(scan, config)[boxes]
     variance[~standing, 2] = _UNKNOWN
-    away = (scan.edges[boxes] - seen.edges[rows]) / seen.size[rows, None]
+    away = scan.away(boxes, seen.edges[rows], seen.size[rows])
     doubt, slope = seen.forest.doubt[rows], seen.slope[rows]
     spread = seen.spread[rows] + variance[:, :, None] * np.eye(3)
     gain = np.linalg.solve(spread, slope @ doubt).transpose(0, 2, 1)

@@ -23,7 +23,7 @@ from tracking.hypotheses import COST_OF_A_TRACK, Forest, Node, Track, compatible
 from tracking.types import BoolArray, Detections
 from tracking.views import MultiViewConfig, Scan, View, scan_of
 
-__all__ = ["MultiViewConfig", "MultiViewTracker", "View"]
+__all__ = ["MultiViewConfig", "MultiViewTracker", "View", "drawn", "smoothed"]
 
 Array = npt.NDArray[np.float64]
 
@@ -66,13 +66,15 @@ class MultiViewTracker:
 
     def finish(self) -> tuple[GroundTrack, ...]:
         """Every track that was believed, smoothed, in order of id."""
-        tracks = [t for t in (*self._ended, *self._tracks) if t.global_id is not None]
-        return tuple(_drawn(t, self.config) for t in sorted(tracks, key=lambda t: t.global_id or 0))
+        return tuple(drawn(person, nodes, self.config) for person, nodes in self.believed().items())
 
     def believed(self) -> dict[int, tuple[Node, ...]]:
-        """By id what was decided of every track that was believed, instant by instant, with the boxes it took."""
-        tracks = [t for t in (*self._ended, *self._tracks) if t.global_id is not None]
-        return {track.global_id or 0: (*track.settled, *track.path) for track in tracks}
+        """By id, ascending, what was decided of every track that was believed, instant by instant up to the last sight."""
+        tracks = [track for track in (*self._ended, *self._tracks) if track.global_id is not None]
+        return {
+            track.global_id or 0: tuple(_seen_nodes(track))
+            for track in sorted(tracks, key=lambda track: track.global_id or 0)
+        }
 
     def _predict(self, time_s: float) -> None:
         dt = 0.0 if self._time_s is None else time_s - self._time_s
@@ -198,7 +200,7 @@ class MultiViewTracker:
     def _name(self, track: Track) -> None:
         """Whoever was lost a moment ago, from where one could get here since, is back; anybody else is new."""
         began = (*track.settled, *track.path)[0]
-        lost = [(_deviation(other, began, self.config), number) for number, other in enumerate(self._ended)]
+        lost = [(_deviation(other, began, track.now, self.config), number) for number, other in enumerate(self._ended)]
         deviation, number = min(lost, default=(np.inf, 0))
         if deviation > _MAX_DEVIATION:
             track.global_id, self._next_id = self._next_id, self._next_id + 1
@@ -214,8 +216,11 @@ class MultiViewTracker:
         return lost or astray or doubted or track.close_for > self.config.scans
 
 
-def _deviation(lost: Track, began: Node, config: MultiViewConfig) -> float:
-    """Standard deviations between where somebody is expected who was lost, and where somebody began; or infinity."""
+def _deviation(lost: Track, began: Node, now: Node, config: MultiViewConfig) -> float:
+    """Standard deviations between where somebody is expected who was lost, and where somebody began; or infinity.
+
+    Whoever is back is also as tall as before, as far as that is known ``now``.
+    """
     last = _seen_nodes(lost)[-1]
     away_s = began.time_s - last.time_s
     if not 0 < away_s <= config.max_lost_s:
@@ -223,7 +228,9 @@ def _deviation(lost: Track, began: Node, config: MultiViewConfig) -> float:
     move, noise = _motion(away_s, config)
     spread = (move @ last.doubt @ move.T + noise + began.doubt)[:2, :2]
     away = began.state[:2] - (move @ last.state)[:2]
-    return float(np.sqrt(away @ np.linalg.solve(spread, away)))
+    taller = now.state[4] - last.state[4]
+    squared = taller**2 / (last.doubt[4, 4] + now.doubt[4, 4] + _HEIGHT_SPREAD_M**2)
+    return float(np.sqrt(away @ np.linalg.solve(spread, away) + squared))
 
 
 def _seen_nodes(track: Track) -> list[Node]:
@@ -235,6 +242,9 @@ def _seen_nodes(track: Track) -> list[Node]:
 
 
 _MAX_DEVIATION = 3.0
+
+_HEIGHT_SPREAD_M = 0.03
+"""What posture and place add to the error of a height, of which the filter knows nothing."""
 
 _MAX_SPREAD_M2 = 4.0
 """Positions known worse than this are no positions."""
@@ -258,12 +268,16 @@ def _motion(dt: float, config: MultiViewConfig) -> tuple[Array, Array]:
     return move, noise * config.acceleration_mps2**2
 
 
-def _drawn(track: Track, config: MultiViewConfig) -> GroundTrack:
-    """Settled and chosen instants up to the last sight, smoothed backwards."""
-    nodes = _seen_nodes(track)
+def drawn(person: int, nodes: Sequence[Node], config: MultiViewConfig) -> GroundTrack:
+    """A track's positions, smoothed backwards."""
+    mean, spread = smoothed(nodes, config)
     times = np.array([node.time_s for node in nodes])
-    mean, spread = np.stack([node.state for node in nodes]), np.stack([node.doubt for node in nodes])
-    steps = [_motion(dt, config) for dt in np.diff(times)]
-    mean, spread = smooth(mean, spread, steps)
     views = np.array([len(node.boxes) for node in nodes], np.int64)
-    return GroundTrack(track.global_id or 0, times, mean[:, :2], spread[:, :2, :2], views)
+    return GroundTrack(person, times, mean[:, :2], spread[:, :2, :2], views)
+
+
+def smoothed(nodes: Sequence[Node], config: MultiViewConfig) -> tuple[Array, Array]:
+    """``(T, 5)`` states and ``(T, 5, 5)`` covariances of a track, each knowing of all its instants."""
+    mean, spread = np.stack([node.state for node in nodes]), np.stack([node.doubt for node in nodes])
+    steps = [_motion(dt, config) for dt in np.diff([node.time_s for node in nodes])]
+    return smooth(mean, spread, steps)

@@ -1,6 +1,6 @@
 """Whom each tracklet shows, where calibrated views overlap: its boxes as evidence of who is who across cameras.
 
-People are followed over all views at once from the tracklets' boxes alone (``MultiViewTracker``), so place tells them
+People are followed over all views at once from the tracklets' boxes alone (`tracking.following`), so place tells them
 apart when looks do not, and better than the distance of two floor positions does: a box is explained by one person.
 Two tracklets that were seen at one time agree as often as the same person took a box of both.
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tracking.multiview import MultiViewTracker
+from tracking.following import follow
 from tracking.partition import components
 from tracking.types import Detections, IntArray, SecondsArray, Tracklet, TrackletKey
 from tracking.views import MultiViewConfig, View
@@ -100,15 +100,23 @@ def sightings_of(
         config: beliefs.
     """
     ours = [tracklet for tracklet in tracklets if tracklet.camera_id in views]
-    tracker, rows = MultiViewTracker(views, config), dict[tuple[int, str], list[int]]()
-    for instant, seen in _instants(ours):
-        found = {camera: _boxes(ours, members) for camera, members in seen.items()}
-        tracker.update(instant * STEP_S, found)
-        for camera, members in seen.items():
-            rows[instant, camera] = [row for row, _ in members]
+    seen = dict(_instants(ours))
+    rows = {
+        (instant, camera): [row for row, _ in members]
+        for instant, cameras in seen.items()
+        for camera, members in cameras.items()
+    }
+    people = follow(
+        views,
+        [
+            (instant * STEP_S, {camera: _boxes(ours, members) for camera, members in cameras.items()})
+            for instant, cameras in seen.items()
+        ],
+        config,
+    )
     taken = [
         (rows[round(node.time_s / STEP_S), camera][box], round(node.time_s / STEP_S), person)
-        for person, nodes in tracker.believed().items()
+        for person, nodes in people.items()
         for node in nodes
         for camera, box in node.boxes
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,8 @@ class MultiViewConfig:
         height_m, height_spread_m: the population.
         acceleration_mps2: how much velocity changes within a second.
         velocity_memory_s: after so long a walker's velocity says little; with the acceleration it fixes the usual speed.
-        middle_noise, top_noise, bottom_noise: box edges against the body.
+        middle_noise, top_noise, bottom_noise: box edges against the body, more than one box alone shows: a stride or a
+            bow lasts for several.
         feet_visible: part of the boxes that reach the feet.
         detected: part of the people in full view that are detected.
         merged: part of those that lie over or under another in the image and get no box of their own: of two bodies
@@ -41,8 +42,8 @@ class MultiViewConfig:
     acceleration_mps2: float = 1.0
     velocity_memory_s: float = 1.5
     middle_noise: float = 0.06
-    top_noise: float = 0.06
-    bottom_noise: float = 0.06
+    top_noise: float = 0.04
+    bottom_noise: float = 0.1
     feet_visible: float = 0.7
     detected: float = 0.95
     merged: float = 0.5
@@ -56,11 +57,19 @@ class MultiViewConfig:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """A camera as the tracker needs it: full calibration and image size in px."""
+    """A camera as the tracker needs it.
+
+    Attributes:
+        calibration: a full one.
+        width_px, height_px: of its pictures.
+        offset: ``(3,)`` where middle, top and bottom of its boxes lie against the people's, in parts of their height in
+            the image (`tracking.offsets`).
+    """
 
     calibration: Calibration
     width_px: int
     height_px: int
+    offset: Array = field(default_factory=lambda: np.zeros(3))
 
     def __post_init__(self) -> None:
         if self.calibration.projection is None:
@@ -69,12 +78,22 @@ class View:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scan:
-    """One camera's boxes at one instant: middle, top and bottom in undistorted px, and what the border cuts off."""
+    """One camera's boxes at one instant.
+
+    Attributes:
+        edges: ``(M, 3)`` middle, top and bottom in undistorted px; offset: of the camera's boxes, see `View`.
+        cut: ``(M, 3)`` bool, what the border cuts off; index: ``(M,)`` which of the detections each is.
+    """
 
     camera: str
     edges: Array
     cut: BoolArray
     index: IntArray
+    offset: Array
+
+    def away(self, rows: IntArray | slice, edges: Array, size: Array) -> Array:
+        """``(..., 3)`` how far these boxes are from bodies at ``edges`` of ``size`` px in the image, in parts of it."""
+        return np.asarray((self.edges[rows] - edges) / size[..., None] - self.offset)
 
 
 def scan_of(camera: str, view: View, found: Detections) -> Scan:
@@ -95,7 +114,7 @@ def scan_of(camera: str, view: View, found: Detections) -> Scan:
         ],
         axis=1,
     )
-    return Scan(camera, edges, cut, keep)
+    return Scan(camera, edges, cut, keep, view.offset)
 
 
 def one_box_per_head(boxes: Array) -> IntArray:
