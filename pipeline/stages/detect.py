@@ -13,7 +13,14 @@ from pipeline.config import DetectorConfig
 from pipeline.errors import ModelError
 from pipeline.packets import DetectedFrame, Frame
 from pipeline.roi import RegionOfInterest
-from tracking.types import Detections, FloatArray, FrameRef, IntArray, class_groups_table
+from tracking.boxes import iou_matrix
+from tracking.types import BoolArray, Detections, FloatArray, FrameRef, IntArray, class_groups_table
+
+_WITHIN = 0.95
+"""So much of a box lies within another where it is a part of the same object,"""
+
+_ALIKE = 0.4
+"""and so large is their overlap: a distant object before a large one is no part of it."""
 
 
 class Detector(Protocol):
@@ -84,14 +91,35 @@ def rounded(detections: Detections) -> Detections:
 
 
 def suppressed(detections: Detections, groups: IntArray, max_iou: float) -> Detections:
-    """Non-maximum suppression within each class group; what is kept stays in its order."""
+    """Non-maximum suppression within each class group, parts included; what is kept stays in its order."""
     if len(detections) < 2 or max_iou >= 1:
         return detections
     boxes = detections.xyxy.astype(np.float64)
     boxes = np.column_stack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]])
     group = groups[detections.class_id].astype(int).tolist()
     kept = cv2.dnn.NMSBoxesBatched(boxes.tolist(), detections.confidence.tolist(), group, 0.0, max_iou)
-    return detections[np.sort(np.asarray(kept, dtype=np.int64).reshape(-1))]
+    left = detections[np.sort(np.asarray(kept, dtype=np.int64).reshape(-1))]
+    return left[~parts(left, groups)]
+
+
+def parts(detections: Detections, groups: IntArray) -> BoolArray:
+    """``(N,)`` which boxes lie within a surer one of their class group that is not much larger.
+
+    Of what is half hidden detectors draw both the whole and the part in view, which overlap too little for non-maximum
+    suppression to take them for one. Two that stand behind one another are seldom so exactly within each other.
+    """
+    boxes = detections.xyxy.astype(np.float64)
+    overlap = iou_matrix(boxes, boxes)
+    area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    shared = overlap * (area[:, None] + area) / (1.0 + overlap)
+    group = groups[detections.class_id]
+    part = (shared > _WITHIN * np.minimum(area[:, None], area)) & (overlap > _ALIKE)
+    part &= (group[:, None] == group) & (detections.confidence[:, None] > detections.confidence)
+    dropped = np.zeros(len(boxes), np.bool_)
+    for row in np.argsort(-detections.confidence, kind="stable"):
+        if not dropped[row]:
+            dropped |= part[row]
+    return dropped
 
 
 def min_confidence_of(config: DetectorConfig) -> FloatArray:

@@ -76,7 +76,24 @@ def test_overlap_suppresses_inside_a_class_group_only():
     car_or_truck = np.array([0, 1, 1])
     assert len(suppressed(seen, apart, 0.5)) == 3
     assert suppressed(seen, car_or_truck, 0.5).class_id.tolist() == [0, 1]
-    assert len(suppressed(seen, car_or_truck, 0.99)) == 3
+    shifted = detections([0, 0, 10, 10, 0.5, 0], [1, 1, 11, 11.5, 0.9, 1], [0, 0, 10, 10, 0.8, 2])
+    assert len(suppressed(shifted, car_or_truck, 0.99)) == 3
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        ([0, 0, 60, 40, 0.5, 1], [0.8]),
+        ([0, 0, 60, 40, 0.9, 1], [0.9]),
+        ([0, 0, 60, 40, 0.5, 0], [0.8, 0.5]),
+        ([0, 0, 30, 30, 0.5, 1], [0.8, 0.5]),
+        ([60, 0, 120, 40, 0.5, 1], [0.8, 0.5]),
+    ],
+    ids=["a part", "the whole of a part", "of another group", "a small one before it", "half outside"],
+)
+def test_the_part_in_view_and_the_whole_are_one_object(other: list[float], expected: list[float]):
+    seen = detections([0, 0, 100, 40, 0.8, 2], other)
+    assert suppressed(seen, np.array([0, 1, 1]), 0.9).confidence.tolist() == pytest.approx(expected)
 
 
 def test_only_boxes_standing_in_the_region_count(tmp_path: Path):
