@@ -51,7 +51,7 @@ def follow(
     people = _followed(better, instants, config)
     taken, states = _taken(people, better, instants, config)
     nodes = [node for path in people.values() for node in path]
-    paths = told_apart(_walks(people, states, _heights(len(nodes), taken, better)))
+    paths = told_apart(_walks(people, states, _heights(len(nodes), taken)))
     return {person: [nodes[row] for row in path] for person, path in zip(people, paths, strict=True)}
 
 
@@ -76,14 +76,12 @@ def _taken(
     return TakenBoxes.by_camera(nodes, states, views, instants), states
 
 
-def _heights(count: int, taken: Mapping[str, TakenBoxes], views: Mapping[str, View]) -> Array:
+def _heights(count: int, taken: Mapping[str, TakenBoxes]) -> Array:
     """``(count,)`` metres, the mean over the boxes of each node, NaN where there is none."""
     total, boxes = np.zeros(count), np.zeros(count)
-    for camera, of in taken.items():
-        off = of.away[:, 1] - views[camera].offset[1]
-        whole = ~of.cut[:, 1] & (np.abs(off) < _HEAD)
-        height = of.height_m - views[camera].offset[1] * of.height_per_part
-        np.add.at(total, of.node[whole], height[whole])
+    for of in taken.values():
+        whole = ~of.cut[:, 1] & (np.abs(of.away[:, 1]) < _HEAD)
+        np.add.at(total, of.node[whole], of.height_m[whole])
         np.add.at(boxes, of.node[whole], 1.0)
     return np.where(boxes > 0, total / np.maximum(boxes, 1.0), np.nan)
 

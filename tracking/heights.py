@@ -1,6 +1,6 @@
 """Swaps undone by height: whoever met goes on as the one who is as tall as before.
 
-One box measures a person's height to five centimetres, the boxes of several views over half a minute to one or two;
+One box measures a person's height to some five centimetres, those of several views over two seconds to two;
 a tracker that looks a second ahead cannot know. Where two people met, their ends are exchanged if both are then of one
 height from beginning to end, and clearly more so than before. Offline: it needs to know what comes after.
 """

@@ -39,16 +39,15 @@ class TakenBoxes:
 
     Attributes:
         node: ``(K,)`` of whom and when: the position among all the nodes that were given.
-        away: ``(K, 3)`` how far middle, top and bottom are from the body's, in parts of its height in the image.
+        away: ``(K, 3)`` how far middle, top and bottom are from the body's, in parts of its height in the image, beyond
+            what the view's offset says.
         height_m: ``(K,)`` how tall the person would be by the top edge alone.
-        height_per_part: ``(K,)`` metres by which that changes if the top is off by a whole height in the image.
         cut: ``(K, 3)`` bool, edges that the picture's border cuts off.
     """
 
     node: IntArray
     away: Array
     height_m: Array
-    height_per_part: Array
     cut: BoolArray
 
     @classmethod
@@ -74,9 +73,9 @@ class TakenBoxes:
         edges, cut = np.stack([edges for _, edges, _ in taken]), np.stack([cut for _, _, cut in taken])
         bodies, slope = project_body(states[node], np.asarray(view.calibration.projection))
         size = bodies[:, 2] - bodies[:, 1]
-        away = (edges - bodies) / size[:, None]
-        per_part = size / slope[:, 1, 4]
-        return cls(node, away, states[node, 4] + away[:, 1] * per_part, per_part, cut)
+        away = (edges - bodies) / size[:, None] - view.offset
+        taller = away[:, 1] * size / slope[:, 1, 4]
+        return cls(node, away, states[node, 4] + taller, cut)
 
 
 def box_offsets(taken: Mapping[str, TakenBoxes]) -> dict[str, Array]:

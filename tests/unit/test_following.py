@@ -44,7 +44,7 @@ def test_a_camera_s_offset_is_found_and_taken_off(instants: list[Instant]) -> No
     # What moves every view the same way moves the person too; height and floor share what is left.
     assert np.mean([offset[0] for offset in found.values()]) == pytest.approx(OFFSET[0], abs=0.02)
     error = {name: position_error(name, instants) for name in ("as given", "offsets taken off")}
-    assert error["offsets taken off"] <= error["as given"]
+    assert error["offsets taken off"] < 0.9 * error["as given"]
 
 
 def position_error(how: str, instants: list[Instant]) -> float:
@@ -68,7 +68,7 @@ def position_error(how: str, instants: list[Instant]) -> float:
 def test_few_boxes_say_nothing_of_a_camera(instants: list[Instant]) -> None:
     people = follow(VIEWS, instants[:8], MultiViewConfig())
     nodes = [node for path in people.values() for node in path]
-    states = np.stack([node.state for node in nodes]) if nodes else np.zeros((0, 5))
+    states = np.stack([node.state for node in nodes])  # somebody is there, but too few boxes of anybody
     assert box_offsets(TakenBoxes.by_camera(nodes, states, VIEWS, instants)) == {}
 
 
