@@ -239,11 +239,15 @@ def test_cameras_come_go_and_change_while_the_others_run(
     }
 
 
+def rules(max_gap_s: float) -> dict[str, Any]:
+    return {"mode": "online", "state": "ids.sqlite", "rules": {"max_gap_s": max_gap_s}}
+
+
 @pytest.mark.slow
 def test_a_restart_continues_the_ids_and_keeps_the_lines(
     site: Callable[..., Path], start: Callable[[Path], Running], tmp_path: Path
 ):
-    config = site("a", "b")
+    config = site("a", "b", association=rules(max_gap_s=0.5))  # a process needs longer than that to start
     run = start(config)
     until(lambda: len(new_ids(tmp_path / "out")) >= 2)
     run.kill()
@@ -256,6 +260,26 @@ def test_a_restart_continues_the_ids_and_keeps_the_lines(
     assert every[: len(first)] == first, "the lines of the killed run are there"
     assert min(every[len(first) :]) > max(first)
     assert len(set(every)) == len(every)
+
+
+@pytest.mark.slow
+def test_who_was_seen_before_a_restart_is_known_after_it(
+    site: Callable[..., Path], start: Callable[[Path], Running], tmp_path: Path
+):
+    def told() -> list[int]:
+        return [one["global_id"] for one in records(tmp_path / "out") if one["type"] == "event"]
+
+    config = site("a", "b", association=rules(max_gap_s=600))
+    run = start(config)
+    until(lambda: len(set(told())) == 2 and len(told()) >= 4)
+    run.kill()
+    before = len(told())
+    again = start(config)
+    until(lambda: len(told()) >= before + 4)
+    again.signal(signal.SIGTERM)
+    assert again.wait(20) == 0
+    assert new_ids(tmp_path / "out") == [1, 2], "nobody new: the same two people cross the picture again and again"
+    assert set(told()[before:]) == {1, 2}
 
 
 @pytest.mark.slow
