@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from reid.embedder import Embedder
-from reid.preprocess import Crop
+from reid.preprocess import Crop, read_rgb
 from reid.sie import SieRow
 
 __all__ = ["embed_files", "find_images", "read_crop"]
@@ -25,11 +24,7 @@ def read_crop(path: Path) -> Crop:
     Raises:
         ValueError: not a readable image; the message names it.
     """
-    try:
-        with Image.open(path) as image:
-            return np.ascontiguousarray(np.asarray(image.convert("RGB"))[..., ::-1])
-    except (OSError, SyntaxError) as error:
-        raise ValueError(f"{path}: not a readable image ({error})") from error
+    return np.ascontiguousarray(np.asarray(read_rgb(path))[..., ::-1])
 
 
 def find_images(paths: Sequence[Path]) -> list[Path]:

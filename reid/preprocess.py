@@ -8,18 +8,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-__all__ = ["Crop", "InputForm", "prepare"]
+__all__ = ["Crop", "InputForm", "prepare", "read_rgb"]
 
 Crop: TypeAlias = npt.NDArray[np.uint8]
 Triple: TypeAlias = tuple[float, float, float]
 
 HALF_RANGE: Triple = (127.5, 127.5, 127.5)
+
+
+def read_rgb(path: Path) -> Image.Image:
+    """An image file decoded by Pillow, RGB.
+
+    Raises:
+        ValueError: the file is missing or not a readable image; the message names it.
+    """
+    try:
+        with Image.open(path) as image:
+            rgb: Image.Image = image.convert("RGB")
+            return rgb
+    except (OSError, SyntaxError, ImportError) as error:
+        # ImportError: where ultralytics was imported, Image.open is its own and wants a package for what is no image.
+        raise ValueError(f"{path}: not a readable image ({error})") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from reid.preprocess import read_rgb
+
 UInt8Array = npt.NDArray[np.uint8]
 Interpolation = Literal["bilinear", "bicubic"]
 
@@ -59,11 +61,7 @@ def read_resized(path: Path, size: tuple[int, int], interpolation: Interpolation
     Raises:
         ValueError: the file is missing or not a readable image; the message names it.
     """
-    try:
-        with Image.open(path) as image:
-            return resized(image, size, interpolation)
-    except (OSError, SyntaxError) as error:
-        raise ValueError(f"{path}: not a readable image ({error})") from error
+    return resized(read_rgb(path), size, interpolation)
 
 
 def normalised(crops: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:

@@ -221,6 +221,17 @@ def test_without_augmentation_only_the_normalisation_is_left() -> None:
     )
 
 
+def test_an_image_that_pillow_wants_a_package_for_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacking(*_: object) -> None:  # as ultralytics' own Image.open does
+        raise ModuleNotFoundError("No module named 'pi_heif'")
+
+    monkeypatch.setattr(Image, "open", lacking)
+    with pytest.raises(ValueError, match=r"broken\.jpg"):
+        read_resized(tmp_path / "broken.jpg", (8, 4), "bilinear")
+
+
 def test_an_unreadable_image_is_named(tmp_path: Path) -> None:
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"not a jpeg")
