@@ -46,6 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     _footage_options(
         commands.add_parser("yolo-footage", help="the same from the clips and the truth of rendered sites")
     )
+    _reid_footage_options(
+        commands.add_parser("reid-footage", help="crops from rendered sites, added to a reid-set's training split")
+    )
     _training_options(
         commands.add_parser("train-detector", help="train the sample detector by a recipe")
     )
@@ -130,6 +133,13 @@ def _footage_options(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_yolo_footage)
 
 
+def _reid_footage_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("sites", type=Path, nargs="+", metavar="SITE", help="folders that render wrote")
+    parser.add_argument("--every-s", type=float, default=0.8, help="seconds from crop to crop (default 0.8)")
+    _output_options(parser)
+    parser.set_defaults(run=_reid_footage)
+
+
 def _render(options: argparse.Namespace) -> None:
     from samples.recording import render_site
 
@@ -164,7 +174,14 @@ def _yolo_set(options: argparse.Namespace) -> None:
 
 
 def _yolo_footage(options: argparse.Namespace) -> None:
-    from samples.footage import FootageSetPlan, write_footage_set
+    from samples.yolofootage import YoloFootagePlan, write_yolo_footage
 
-    plan = FootageSetPlan(tuple(options.sites), options.every_s)
-    print(f"wrote {options.out}: {write_footage_set(plan, options.out, options.workers)}")
+    plan = YoloFootagePlan(tuple(options.sites), options.every_s)
+    print(f"wrote {options.out}: {write_yolo_footage(plan, options.out, options.workers)}")
+
+
+def _reid_footage(options: argparse.Namespace) -> None:
+    from samples.reidfootage import ReidFootagePlan, add_reid_footage
+
+    plan = ReidFootagePlan(tuple(options.sites), options.every_s)
+    print(f"added to {options.out}: {add_reid_footage(plan, options.out, options.workers)}")

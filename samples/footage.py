@@ -1,4 +1,4 @@
-"""Detection pictures from rendered sites: frames as their clips give them back, with the labels of the truth.
+"""Rendered sites read again: the frames of their clips, as encoding left them, with who is in them by the truth.
 
 A camera's stills are sharper than its video: at the bit rates cameras use, what moves is smeared and loses its edges.
 And people in recordings walk where the place makes them walk, behind its posts and hedges, in groups.
@@ -8,100 +8,73 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from samples.labels import Box, label_lines, make_folders
+from samples.labels import Box
 from samples.truth import CLASSES
 
 Image = npt.NDArray[np.uint8]
-Actor = tuple[str, Box, float]
-KEPT_EMPTY = 10
-"""One in so many pictures of nobody is kept: a detector must know the bare place too."""
 
 
 @dataclass(frozen=True, slots=True)
-class FootageSetPlan:
-    """Frames of ``sites``, one every ``every_s`` seconds of each camera; the last site validates, the others train."""
+class Seen:
+    """One actor in one frame: box in pixels, hidden parts included, and the share of it that is visible."""
 
-    sites: tuple[Path, ...]
-    every_s: float = 0.4
-
-    def __post_init__(self) -> None:
-        if len(self.sites) < 2:
-            raise ValueError(f"sites: the last one validates, so two at least, got {len(self.sites)}")
-        if not self.every_s > 0:
-            raise ValueError(f"every_s must be more than 0, got {self.every_s}")
+    actor_id: int
+    class_name: str
+    box_xyxy: Box
+    visible: float
 
 
-def write_footage_set(plan: FootageSetPlan, out: Path, workers: int = 2) -> dict[str, int]:
-    """Write ``images/{train,val}``, ``labels/{train,val}`` and ``data.yaml``; the number of images in each split.
+@dataclass(frozen=True, slots=True)
+class Footage:
+    """One camera of a rendered site; ``number`` counts from 1."""
+
+    site: Path
+    camera_id: str
+    number: int
+    fps: float
+
+    def seen(self) -> dict[int, list[Seen]]:
+        """Everybody in the lines of `samples.truth.TruthRow.mot_line`, by frame from 0."""
+        by_frame: dict[int, list[Seen]] = defaultdict(list)
+        for line in (self.site / "truth" / f"{self.camera_id}.txt").read_text().splitlines():
+            frame, actor, left, top, width, height, _, kind, visible = map(float, line.split(","))
+            box = (left, top, left + width, top + height)
+            by_frame[int(frame) - 1].append(Seen(int(actor), CLASSES[int(kind) - 1], box, visible))
+        return dict(by_frame)
+
+    def frames(self, every_s: float) -> Iterator[tuple[int, Image, list[Seen]]]:
+        """A frame every ``every_s`` seconds, in order: its index, the picture (BGR), and who is in it.
+
+        Raises:
+            ValueError: the clip has fewer frames than its truth speaks of; the message names it.
+        """
+        seen, step, index = self.seen(), max(1, round(every_s * self.fps)), 0
+        clip = self.site / "clips" / f"{self.camera_id}.mp4"
+        video = cv2.VideoCapture(str(clip))
+        try:
+            while video.grab():  # one after the other: seeking is not exact everywhere
+                if index % step == 0:
+                    yield index, np.asarray(video.retrieve()[1], np.uint8), seen.get(index, [])
+                index += 1
+        finally:
+            video.release()
+        if index <= max(seen, default=-1):
+            raise ValueError(f"{clip}: {index} frames, its truth speaks of frame {max(seen) + 1}")
+
+
+def footage_of(site: Path) -> list[Footage]:
+    """The cameras of a site that `samples.recording.render_site` wrote.
 
     Raises:
-        ValueError: a clip has fewer frames than its truth speaks of; the message names it.
-        OSError: a site lacks a file.
+        OSError: it lacks ``truth/site.json``.
     """
-    make_folders(out)
-    jobs = [
-        (site, entry["id"], max(1, round(plan.every_s * entry["fps"])), f"{number:02d}", _split(plan, number), out)
-        for number, site in enumerate(plan.sites)
-        for entry in json.loads((site / "truth" / "site.json").read_text())["cameras"]
-    ]
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        counts = list(pool.map(_write_camera, jobs))
-    return {
-        split: sum(n for n, job in zip(counts, jobs, strict=True) if job[4] == split) for split in ("train", "val")
-    }
-
-
-def _split(plan: FootageSetPlan, number: int) -> str:
-    return "val" if number == len(plan.sites) - 1 else "train"
-
-
-def _write_camera(job: tuple[Path, str, int, str, str, Path]) -> int:
-    """Every ``step``-th frame of one camera; returns how many."""
-    site, camera_id, step, prefix, split, out = job
-    cv2.setNumThreads(1)
-    truth = _actors_by_frame(site / "truth" / f"{camera_id}.txt")
-    written = bare = 0
-    for index, image in _frames(site / "clips" / f"{camera_id}.mp4", step, max(truth, default=-1)):
-        lines = label_lines(truth.get(index, ()), (image.shape[1], image.shape[0]))
-        bare += not lines
-        if lines or bare % KEPT_EMPTY == 1:
-            name = f"{prefix}_{camera_id}_{index:06d}"
-            cv2.imwrite(str(out / "images" / split / f"{name}.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 95])
-            (out / "labels" / split / f"{name}.txt").write_text("".join(lines))
-            written += 1
-    return written
-
-
-def _frames(clip: Path, step: int, last: int) -> Iterator[tuple[int, Image]]:
-    """Every ``step``-th frame with its index, decoded in order: seeking is not exact everywhere."""
-    video = cv2.VideoCapture(str(clip))
-    index = 0
-    try:
-        while video.grab():
-            if index % step == 0:
-                yield index, np.asarray(video.retrieve()[1], np.uint8)
-            index += 1
-    finally:
-        video.release()
-    if index <= last:
-        raise ValueError(f"{clip}: {index} frames, its truth speaks of frame {last + 1}")
-
-
-def _actors_by_frame(path: Path) -> dict[int, Sequence[Actor]]:
-    """Class, box and visible share of everybody in the lines of `TruthRow.mot_line`, by frame from 0."""
-    actors: dict[int, list[Actor]] = defaultdict(list)
-    for line in path.read_text().splitlines():
-        frame, _, left, top, width, height, _, kind, visible = map(float, line.split(","))
-        box = (left, top, left + width, top + height)
-        actors[int(frame) - 1].append((CLASSES[int(kind) - 1], box, visible))
-    return dict(actors)
+    entries = json.loads((site / "truth" / "site.json").read_text())["cameras"]
+    return [Footage(site, entry["id"], number, entry["fps"]) for number, entry in enumerate(entries, 1)]

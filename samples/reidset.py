@@ -27,11 +27,12 @@ from samples.plan import Site, SiteCamera
 from samples.render.renderer import Renderer
 from samples.response import Sensor
 from samples.staging import Stage
-from samples.types import ActorState, ActorView, Camera, CarAppearance, PersonAppearance
+from samples.types import ActorState, ActorView, Camera, CarAppearance, FloatArray, PersonAppearance
 from samples.yard import random_yard
 
 Image = npt.NDArray[np.uint8]
 Kind = Literal["people", "vehicles"]
+Box = tuple[float, float, float, float] | FloatArray
 Cast = list[tuple[int, PersonAppearance]] | list[tuple[int, CarAppearance]]
 VIEWS = 4
 PER_FRAME = {"people": 12, "vehicles": 7}
@@ -148,9 +149,9 @@ def _frames(plan: ReidSetPlan, number: int) -> Iterator[list[_Crop]]:
             image = compressed(sensor.expose(rendered.image, frame), rng)
             frame += 1
             yield [
-                _Crop(view.actor_id, relative_view(view, site_camera.camera), _cut(image, view, rng))
+                _Crop(view.actor_id, relative_view(view, site_camera.camera), cut(image, view.box_xyxy, rng))
                 for view in rendered.views
-                if _is_usable(view, MIN_CROP_SIZE_PX[plan.kind])
+                if is_usable(view.box_xyxy, view.visible_fraction, plan.kind)
             ]
 
 
@@ -160,10 +161,11 @@ def _staged(stage: Stage, looks: Cast, kind: Kind, rng: np.random.Generator) -> 
     return stage.vehicles(looks, rng, close=True)  # type: ignore[arg-type]
 
 
-def _is_usable(view: ActorView, min_size_px: tuple[float, float]) -> bool:
-    x0, y0, x1, y1 = view.box_xyxy
-    wide, high = x1 - x0 >= min_size_px[0], y1 - y0 >= min_size_px[1]
-    return view.visible_fraction >= MIN_CROP_VISIBLE and bool(wide and high)
+def is_usable(box_xyxy: Box, visible: float, kind: Kind) -> bool:
+    """Whether a box (pixels) shows enough of somebody to know them by."""
+    x0, y0, x1, y1 = box_xyxy
+    least_width, least_height = MIN_CROP_SIZE_PX[kind]
+    return visible >= MIN_CROP_VISIBLE and x1 - x0 >= least_width and y1 - y0 >= least_height
 
 
 def compressed(image: Image, rng: np.random.Generator) -> Image:
@@ -172,9 +174,9 @@ def compressed(image: Image, rng: np.random.Generator) -> Image:
     return np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), dtype=np.uint8)
 
 
-def _cut(image: Image, view: ActorView, rng: np.random.Generator) -> Image:
+def cut(image: Image, box_xyxy: Box, rng: np.random.Generator) -> Image:
     """The crop of a detector that is off by a few percent on every side."""
-    x0, y0, x1, y1 = view.box_xyxy
+    x0, y0, x1, y1 = box_xyxy
     sides = np.array([x1 - x0, y1 - y0, x1 - x0, y1 - y0]) * rng.normal(0.0, 0.045, 4)
     height, width = image.shape[:2]
     left, top = max(0, round(x0 + sides[0])), max(0, round(y0 + sides[1]))

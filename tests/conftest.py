@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,23 @@ def make_clip() -> Callable[..., Path]:
         container.mux(stream.encode(None))
         container.close()
         return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_site(make_clip: Callable[..., Path]) -> Callable[..., Path]:
+    """Writes a site as rendered: ``make_site(folder, {camera: (images, lines of truth)}, fps=10.0)``."""
+
+    def make(folder: Path, cameras: Mapping[str, tuple[Iterable[np.ndarray], Iterable[str]]], fps: float = 10.0) -> Path:
+        for name in ("clips", "truth"):
+            (folder / name).mkdir(parents=True)
+        for camera, (images, truth) in cameras.items():
+            make_clip(folder / "clips" / f"{camera}.mp4", images, fps=fps)
+            (folder / "truth" / f"{camera}.txt").write_text("".join(truth))
+        entries = [{"id": camera, "fps": fps} for camera in cameras]
+        (folder / "truth" / "site.json").write_text(json.dumps({"cameras": entries}))
+        return folder
 
     return make
 

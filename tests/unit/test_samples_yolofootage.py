@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 
 from samples.cli import main
-from samples.footage import FootageSetPlan, write_footage_set
+from samples.yolofootage import YoloFootagePlan, write_yolo_footage
 
 SIZE = (64, 48)
 FRAMES = 23
@@ -22,25 +21,18 @@ def shade(index: int) -> int:
 
 
 @pytest.fixture(scope="module")
-def sites(tmp_path_factory: pytest.TempPathFactory, make_clip: Callable[..., Path]) -> tuple[Path, Path]:
+def sites(tmp_path_factory: pytest.TempPathFactory, make_site: Callable[..., Path]) -> tuple[Path, Path]:
     """Two sites of one camera whose frames get lighter; one walks right through until frame 9, then nobody does."""
     pictures = [np.full((SIZE[1], SIZE[0], 3), shade(index), np.uint8) for index in range(FRAMES)]
-    made = tmp_path_factory.mktemp("sites")
-    for name in ("one", "two"):
-        for folder in ("clips", "truth"):
-            (made / name / folder).mkdir(parents=True)
-        make_clip(made / name / "clips" / "cam1.mp4", pictures)
-        rows = [f"{frame + 1},4,{2 * frame}.00,8.00,10.00,30.00,1,1,0.500\n" for frame in range(10)]
-        hidden = "5,9,40.00,8.00,10.00,30.00,0,1,0.100\n"
-        car = "5,1001,20.00,10.00,32.00,16.00,1,2,0.900\n"
-        (made / name / "truth" / "cam1.txt").write_text("".join([*rows, hidden, car]))
-        cameras = [{"id": "cam1", "fps": 10.0}]
-        (made / name / "truth" / "site.json").write_text(json.dumps({"cameras": cameras}))
-    return made / "one", made / "two"
+    rows = [f"{frame + 1},4,{2 * frame}.00,8.00,10.00,30.00,1,1,0.500\n" for frame in range(10)]
+    hidden = "5,9,40.00,8.00,10.00,30.00,0,1,0.100\n"
+    car = "5,1001,20.00,10.00,32.00,16.00,1,2,0.900\n"
+    made, camera = tmp_path_factory.mktemp("sites"), {"cam1": (pictures, [*rows, hidden, car])}
+    return make_site(made / "one", camera), make_site(made / "two", camera)
 
 
 def test_a_frame_keeps_its_picture_and_its_labels(sites: tuple[Path, Path], tmp_path: Path):
-    counts = write_footage_set(FootageSetPlan(sites, every_s=0.2), tmp_path, workers=1)
+    counts = write_yolo_footage(YoloFootagePlan(sites, every_s=0.2), tmp_path, workers=1)
     # frames 0, 2 .. 8 show somebody, of 10, 12 .. 22 one stands for the bare place
     assert counts == {"train": 6, "val": 6}
     names = sorted(path.stem for path in (tmp_path / "images" / "train").iterdir())
