@@ -13,6 +13,7 @@ from tracking.corrections import Corrections
 from tracking.evidence import Evidence, Layout, Witness
 from tracking.gallery import Gallery
 from tracking.gates import GateLimits
+from tracking.handovers import handovers
 from tracking.links import explain
 from tracking.partition import agglomerate, components, solve_exactly
 from tracking.reordering import Reordering, Rerank
@@ -126,14 +127,16 @@ def associate(
     topology = topology or Topology()
     means = CameraMeans.of(table) if config.camera_bias else None
     layout = Layout.of(table.cameras, topology, config.max_gap_s, means)
-    witness = Witness(table, layout, limits, limit, corrections, sightings=sightings)
+    handed = handovers(ordered)
+    witness = Witness(table, layout, limits, limit, corrections, sightings=sightings, handed=handed)
     longest_s = max([config.max_gap_s, *(link.max_s for link in topology.links)]) + config.clock_slack_s
     pairs = candidate_pairs(table, longest_s, config.max_ground_distance_m, config.neighbours, gallery)
-    pairs = np.unique(np.concatenate([pairs, np.sort(witness.together, axis=1)]), axis=0)
+    named = np.sort(np.concatenate([witness.together, witness.handed]), axis=1)
+    pairs = np.unique(np.concatenate([pairs, named]), axis=0)
     if rerank is not None and table.prototypes.size:
         evidence = witness.testify(pairs[:, 0], pairs[:, 1])
         neighbourly = Reordering(rerank(table.mean), evidence)
-        witness = Witness(table, layout, limits, limit, corrections, neighbourly.apply, sightings)
+        witness = Witness(table, layout, limits, limit, corrections, neighbourly.apply, sightings, handed)
     evidence = witness.testify(pairs[:, 0], pairs[:, 1])
     label = _identities(len(table), evidence, witness, config)
     return _trajectories(table, label, evidence, witness)

@@ -84,6 +84,7 @@ class Witness:
         layout: over the table's cameras.
         reorder: changes distances ``(M,)`` of rows ``(M,)`` and ``(M,)``; None leaves them.
         sightings: of people over views that overlap, one of each group of views.
+        handed: pairs of one camera that may be one object; see ``tracking.handovers``.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Witness:
         corrections: Corrections | None = None,
         reorder: Reorder | None = None,
         sightings: Sequence[Sightings] = (),
+        handed: tuple[KeyPair, ...] = (),
     ) -> None:
         self.table = table
         self._max_cosine_distance = max_cosine_distance
@@ -103,15 +105,19 @@ class Witness:
         self._reorder = reorder
         self._sightings = sightings
         corrections = corrections or Corrections()
-        rows = {sketch.key: row for row, sketch in enumerate(table.sketches)} if corrections else {}
+        named = bool(corrections or handed)
+        rows = {sketch.key: row for row, sketch in enumerate(table.sketches)} if named else {}
         self.together = _row_pairs(corrections.together, rows)
         self._together_codes = self._codes(self.together)
         self._apart_codes = self._codes(_row_pairs(corrections.apart, rows))
+        self.handed = _row_pairs(handed, rows)
+        self._handed_codes = self._codes(self.handed)
 
     def testify(self, one: IntArray, other: IntArray) -> Evidence:
         """Everything known about the pairs ``(one[m], other[m])``, in either order."""
         first, second = self._in_time_order(one, other)
-        verdicts = check(self.table, first, second, self._layout.topology, self._layout.windows, self._limits)
+        follows = self._listed(first, second, self._handed_codes)
+        verdicts = check(self.table, first, second, self._layout.topology, self._layout.windows, self._limits, follows)
         demanded = self._listed(first, second, self._together_codes)
         forbidden = (verdicts.impossible & ~demanded) | self._listed(first, second, self._apart_codes)
         cosine = self._cosine(first, second, ~forbidden)

@@ -98,20 +98,25 @@ def check(
     topology: Topology,
     windows: Windows,
     limits: GateLimits,
+    handed: BoolArray | None = None,
 ) -> Verdicts:
-    """Hold M pairs against every gate. ``first`` starts no later than ``second``."""
+    """Hold M pairs against every gate. ``first`` starts no later than ``second``.
+
+    Pairs that ``handed`` ``(M,)`` names may follow each other in one camera though both were there for a moment.
+    """
     from_camera, to_camera = table.camera[first], table.camera[second]
     at = (from_camera, to_camera)
     gap = table.start_s[second] - table.end_s[first]
     same = from_camera == to_camera
     window = np.stack([windows.min_s[at], windows.max_s[at]], axis=1)
     everyone = np.ones(len(first), bool)
+    follows = ~everyone if handed is None else handed
     answers = {
-        "same_camera_time": (same, gap > 0),
+        "same_camera_time": (same, (gap > 0) | follows),
         "class": (everyone, table.group[first] == table.group[second]),
         "site": (windows.apart[at] | (windows.link_index[at] < 0), ~windows.apart[at]),
         "simultaneous": (np.isfinite(windows.floor_s[at]), gap >= windows.floor_s[at] - limits.clock_slack_s),
-        "time_order": (everyone, gap >= window[:, 0] - limits.clock_slack_s),
+        "time_order": (everyone, (gap >= window[:, 0] - limits.clock_slack_s) | follows),
         "travel_time": (everyone, (gap <= window[:, 1] + limits.clock_slack_s) & windows.allowed[at]),
         "zone": _zones(table, first, second, topology, windows.link_index[at]),
     }

@@ -1,12 +1,12 @@
 """Which cosine distance still means one identity, from footage nobody has labelled.
 
-What is surely the same: the early and the late crops of one tracklet, and two views that put a tracklet at
-one place of the ground at one time. What is surely different: two tracklets of one camera at one time. The
-distance where the two densities, weighted by how often either is met, cross makes the fewest errors (Bayes).
+What is surely the same: two views that put a tracklet at one place of the ground at one time, or, where there are few of
+those, the early and the late crops of one tracklet. What is surely different: two tracklets of one camera at one time.
+The threshold is the geometric mean of the two medians: as many times further than the usual distance of the same as it is
+nearer than the usual one of the different. Of log-normal distances that spread alike it makes the fewest errors (Bayes).
 
-Neither sample is clean: one person may be tracked twice at once, a tracklet may change hands. Both are therefore described
-by their median and the quartile towards the other (the different as of a normal distribution, unless that is too wide to
-be true; the same, which cannot be nearer than nothing, as of a log-normal one), which a few wrong pairs do not move.
+Neither sample is clean: one person may be tracked twice at once, a tracklet may change hands, people may wear the same. A
+few wrong pairs do not move a median, nor do they move it by how wrong they are.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr, ndtri
 
 from tracking.appearance import Appearance, appearance_of, set_distances
 from tracking.camera_bias import CameraMeans
@@ -31,23 +30,14 @@ __all__ = ["RunningThreshold", "ThresholdReport", "suggest_threshold", "threshol
 _MIN_PAIRS = 30
 """Fewer pairs than this say nothing about a rate of a few percent."""
 
-_STRANGERS = 10.0
-"""A tracklet looking for its identity meets about so many others' for each of its own."""
-
-_FALSE_ACCEPT = 1e-3
-"""Without views in common; of ten strangers one in a hundred tracklets then finds one alike."""
-
 _MIN_ACROSS = 10
-"""With so many pairs over two views the densities' crossing is better than a rate of wrong links alone."""
+"""So many pairs over two views tell more than any number from inside tracklets, which are more alike."""
 
 _QUARTILE = 0.6745
 """Standard deviations from the median to a quartile."""
 
 _NEAREST = 0.01
 """Distances below this share of strangers' are as good as none; some networks' embeddings all lie close together."""
-
-_MIN_SCALE = 0.25
-"""Spread of log distances at least: ten pairs may lie closer together by chance."""
 
 _SAMPLE = 4000
 """Tracklets that are asked, from the middle of the recording: more say the same again."""
@@ -93,20 +83,14 @@ def suggest_threshold(
     class_group: IntArray | None = None,
     max_prototypes: int = 4,
     max_ground_distance_m: float = 0.75,
-    max_false_accept: float = _FALSE_ACCEPT,
 ) -> ThresholdReport:
     """Look at unlabelled tracklets and suggest ``max_cosine_distance``.
-
-    With views in common the suggestion is where the densities cross. Without, the positives come from inside
-    tracklets and are nearer than those between cameras, so the suggestion is the largest distance that
-    accepts about ``max_false_accept`` of the negatives.
 
     Args:
         tracklets: with embeddings; ``ground_xy`` adds pairs of overlapping views.
         class_group, max_prototypes: as in association.
         max_ground_distance_m: two views this close, and no other tracklet of either camera twice as close,
             show one identity.
-        max_false_accept: see above.
 
     Raises:
         ValueError: too few tracklets at one time in one camera to know what different looks like.
@@ -122,7 +106,7 @@ def suggest_threshold(
             f"only {len(different)} pairs of tracklets of one camera at one time, expected {_MIN_PAIRS} or more: "
             "use footage with several people or vehicles in view at once"
         )
-    return _report(within, across, different, max_false_accept)
+    return _report(within, across, different)
 
 
 def threshold_of(tracklets: Sequence[Tracklet], class_group: IntArray | None, max_prototypes: int) -> float:
@@ -169,7 +153,7 @@ class RunningThreshold:
         if self._fresh >= _MIN_PAIRS:
             self._fresh = 0
             within, different = (np.array(one, np.float32) for one in (self._within, self._different))
-            self.value = _cut(within, np.zeros(0, np.float32), different, _FALSE_ACCEPT)
+            self.value = _cut(within, within, different)
 
 
 def _in_order(tracklets: Sequence[Tracklet]) -> list[Tracklet]:
@@ -247,7 +231,7 @@ def _alone(table: SketchTable, pairs: IntArray) -> BoolArray:
     return np.asarray(once[: len(pairs)] & once[len(pairs) :])
 
 
-def _report(within: FloatArray, across: FloatArray, different: FloatArray, limit: float) -> ThresholdReport:
+def _report(within: FloatArray, across: FloatArray, different: FloatArray) -> ThresholdReport:
     warnings = []
     seen = len(across) >= _MIN_ACROSS
     same = across if seen else within
@@ -258,7 +242,7 @@ def _report(within: FloatArray, across: FloatArray, different: FloatArray, limit
         )
     if len(same) < _MIN_PAIRS:
         warnings.append(f"only {len(same)} pairs of the same identity: the miss rate is a guess")
-    cut = _cut(within, across, different, limit)
+    cut = _cut(same, within, different)
     equal_at, equal = _equal_error(same, different)
     reject, accept = _errors(same, different, np.array([cut]))
     if accept[0] > 0.1:
@@ -277,30 +261,17 @@ def _errors(
     return np.asarray(rejected), np.asarray(accepted)
 
 
-def _cut(within: FloatArray, across: FloatArray, different: FloatArray, limit: float) -> float:
-    """The crossing of the densities, or the distance that accepts ``limit`` of the different.
+def _cut(same: FloatArray, within: FloatArray, different: FloatArray) -> float:
+    """As many times further than the usual of the same as nearer than the usual of the different.
 
     It is never so small that tracklets break in two, nor so large that a sixth of the different would pass.
     """
-    middle, quarter = np.quantile(different, [0.5, 0.25])
-    nearest = max(_NEAREST * float(middle), 1e-6)
-    spread = max(float(middle - quarter) / _QUARTILE, 0.1 * nearest)
-    rare = float(middle) + spread * float(ndtri(limit))
-    cut = _crossing(across, float(middle), spread, nearest) if len(across) >= _MIN_ACROSS else rare
+    middle, quarter = (float(one) for one in np.quantile(different, [0.5, 0.25]))
+    nearest = max(_NEAREST * middle, 1e-6)
+    spread = max((middle - quarter) / _QUARTILE, 0.1 * nearest)
+    usual = max(float(np.median(same)), nearest) if len(same) else nearest
     least = float(np.quantile(within, 0.95)) if len(within) else 0.0
-    if max(cut, rare) < least and quarter > nearest:
-        # So wide a normal distribution reaches below what one tracklet's own halves span, where no two strangers are.
-        cut = float(middle * np.exp(np.log(middle / quarter) / _QUARTILE * ndtri(limit)))
-    return float(np.clip(max(cut, least), nearest, max(middle - spread, nearest)))
-
-
-def _crossing(same: FloatArray, middle: float, spread: float, nearest: float) -> float:
-    """The cut with the fewest errors, of ``_STRANGERS`` different for each same."""
-    usual, far = np.log(np.maximum(np.quantile(same, [0.5, 0.75]), nearest))
-    scale = max(float(far - usual) / _QUARTILE, _MIN_SCALE)
-    cuts = np.linspace(nearest, middle, 513)
-    missed = ndtr((usual - np.log(cuts)) / scale)
-    return float(cuts[np.argmin(missed + _STRANGERS * ndtr((cuts - middle) / spread))])
+    return float(np.clip(max(np.sqrt(usual * middle), least), nearest, max(middle - spread, nearest)))
 
 
 def _equal_error(same: FloatArray, different: FloatArray) -> tuple[float, float]:

@@ -88,7 +88,7 @@ def _rows(values: Sequence[Any]) -> str:
 
 
 def _trajectory_pieces(trajectory: Trajectory, header: RunHeader, load: LoadTracklet) -> Iterator[str]:
-    records = sorted((load(key) for key in trajectory.tracklets), key=_start)
+    records = _without_doubles(sorted((load(key) for key in trajectory.tracklets), key=_start))
     start_s, end_s = min(r["time_s"][0] for r in records), max(r["time_s"][-1] for r in records)
     summary = {
         "global_id": int(trajectory.global_id),
@@ -104,6 +104,30 @@ def _trajectory_pieces(trajectory: Trajectory, header: RunHeader, load: LoadTrac
         yield ("," if number else "") + "\n" + _tracklet_text(record, header)
     links = sorted(trajectory.links, key=lambda link: (link.second, link.first))
     yield f'\n],\n"links":{_rows([link_to_json(link) for link in links])}}}'
+
+
+def _without_doubles(records: list[Record]) -> list[Record]:
+    """Where two tracklets of one camera, by start, overlap, the later one says where the object was (see
+    `tracking.handovers`); one of which nothing would be left stays whole."""
+    taken: dict[str, set[int]] = {}
+    kept = []
+    for record in reversed(records):
+        frames = taken.setdefault(record["camera"], set())
+        steps = [step for step, frame in enumerate(record["frame"]) if frame not in frames]
+        frames.update(record["frame"])
+        kept.append(_steps_of(record, steps) if 0 < len(steps) < len(record["frame"]) else record)
+    return kept[::-1]
+
+
+def _steps_of(record: Record, steps: list[int]) -> Record:
+    columns = ("frame", "time_s", "xyxy_px", "confidence")
+    filled, ground = set(record["interpolated"]), record["ground_m"]
+    return {
+        **record,
+        **{name: [record[name][step] for step in steps] for name in columns},
+        "interpolated": [number for number, step in enumerate(steps) if step in filled],
+        "ground_m": ground and [ground[step] for step in steps],
+    }
 
 
 def _start(record: Record) -> tuple[float, str, int]:

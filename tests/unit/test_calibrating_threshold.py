@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.special import ndtr
 
 from tests.simulated import make_tracklet, unit
 from tracking.sketch import sketch_of
-from tracking.threshold import RunningThreshold, _crossing, _cut, suggest_threshold, threshold_of
+from tracking.threshold import RunningThreshold, _cut, _report, suggest_threshold, threshold_of
 from tracking.types import Tracklet
 
 
@@ -53,24 +52,37 @@ def test_running_estimate_agrees_with_that_of_the_whole_and_respects_a_given_one
     assert given.value == 0.3
 
 
-def test_the_cut_makes_few_errors_where_ten_strangers_are_met_for_each_acquaintance():
+@pytest.mark.parametrize("scale", [1.0, 0.02])
+def test_the_cut_makes_about_the_fewest_errors_of_log_normal_distances(scale: float):
     rng = np.random.default_rng(0)
-    same = np.exp(rng.normal(np.log(0.07), 0.6, 4000)).astype(np.float32)
-    middle, spread = 0.44, 0.1
-    cut = _crossing(same, middle, spread, 0.004)
+    same, different = (scale * np.exp(rng.normal(np.log(at), 0.4, 4000)) for at in (0.08, 0.45))
+    cut = _cut(same.astype(np.float32), np.zeros(0, np.float32), different.astype(np.float32))
 
-    def errors(at: float, strangers: float) -> float:
-        return float(np.mean(same > at) + strangers * ndtr((at - middle) / spread))
+    def errors(at: float) -> float:
+        return float(np.mean(same > at) + np.mean(different <= at))
 
-    cuts = np.linspace(0.01, middle, 400)
-    assert errors(cut, 10.0) < 1.1 * min(errors(at, 10.0) for at in cuts)
-    assert cut < cuts[np.argmin([errors(at, 1.0) for at in cuts])] - 0.02, "with as many of each it would lie higher"
+    assert errors(cut) < min(errors(at) for at in np.linspace(same.min(), different.max(), 400)) + 0.003
 
 
-def test_strangers_who_differ_widely_do_not_leave_the_halves_of_a_tracklet_as_all_that_is_alike():
-    """Of a distribution as wide as this a normal one would put strangers at no distance at all."""
+def test_look_alikes_do_not_pull_the_cut_towards_what_is_the_same():
+    """A tenth of the different are doubles of each other, as near as the same: not the distance of strangers."""
     rng = np.random.default_rng(0)
-    different = (0.476 * np.exp(0.35 * rng.normal(size=200))).astype(np.float32)
-    within = np.abs(rng.normal(0.05, 0.035, 60)).astype(np.float32)
-    cut = _cut(within, np.zeros(0, np.float32), different, 1e-3)
-    assert np.quantile(within, 0.95) < cut < np.quantile(different, 0.02)
+    same = np.exp(rng.normal(np.log(0.08), 0.4, 200)).astype(np.float32)
+    strangers = np.exp(rng.normal(np.log(0.45), 0.2, 200)).astype(np.float32)
+    mixed = np.concatenate([strangers[20:], same[:20]])
+    assert _cut(same, same, mixed) == pytest.approx(_cut(same, same, strangers), rel=0.05)
+
+
+def test_what_is_alike_over_two_views_counts_more_than_inside_a_tracklet():
+    within, across = np.full(50, 0.02, np.float32), np.full(12, 0.08, np.float32)
+    different = np.linspace(0.3, 0.6, 60, dtype=np.float32)
+    assert _report(within, across, different).max_cosine_distance == pytest.approx(np.sqrt(0.08 * 0.45), rel=0.01)
+    few = _report(within, across[:9], different)
+    assert few.max_cosine_distance == pytest.approx(np.sqrt(0.02 * 0.45), rel=0.01)
+    assert any("inside tracklets" in warning for warning in few.warnings)
+
+
+def test_the_cut_never_breaks_tracklets_in_two():
+    within = np.linspace(0.01, 0.3, 60, dtype=np.float32)
+    different = np.linspace(0.3, 0.5, 60, dtype=np.float32)
+    assert _cut(within[:10], within, different) >= np.quantile(within, 0.95)

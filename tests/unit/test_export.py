@@ -137,6 +137,21 @@ def test_document_says_who_was_where_when(tmp_path: Path) -> None:
     assert [row["interpolated"] for row in rows] == [False, False, True, False, False]
 
 
+def test_an_identity_stands_once_in_a_frame_where_one_tracklet_takes_over_from_another(tmp_path: Path) -> None:
+    """Frames 3 and 4 are of both: the later one's boxes are told, and what was interpolated or on the floor stays so."""
+    earlier, later = tracklet("north", 1), tracklet("north", 2, begin=3)
+    with RunWriter(tmp_path, HEADER) as writer:
+        for part in (earlier, later):
+            writer.tracklet(part)
+        path = writer.finish([Trajectory(1, 0, (earlier.key, later.key))], summary={})
+    first, second = document(path)["trajectories"][0]["tracklets"]  # type: ignore[index]
+    assert [row["frame"] for row in first["observations"]] == [0, 1, 2]
+    assert [row["interpolated"] for row in first["observations"]] == [False, False, True]
+    assert ["ground_m" in row for row in first["observations"]] == [True, False, True]
+    assert [row["frame"] for row in second["observations"]] == [3, 4, 5, 6, 7]
+    assert observations(read_run(path)).frame.tolist() == list(range(8))
+
+
 def test_link_carries_its_evidence(tmp_path: Path) -> None:
     (link,) = document(written(tmp_path))["trajectories"][0]["links"]
     assert link == {
