@@ -126,7 +126,7 @@ def test_a_plan_that_cannot_be_names_what_is_wrong(wrong: dict[str, float]):
 
 def test_a_recipe_names_what_it_lacks(tmp_path: Path):
     recipes = Path(__file__).parents[2] / "configs" / "detector"
-    assert DetectorRecipe.read(recipes / "synthetic.yaml").rounds[-1].data == (1, 4)
+    assert DetectorRecipe.read(recipes / "synthetic.yaml").rounds[-1].data == (1, 4, 5)
     lacking = tmp_path / "lacking.yaml"
     lacking.write_text("{width: 0.1, seed: 0, rounds: []}")
     with pytest.raises(ValueError, match=r"lacking\.yaml: .*architecture"):
@@ -137,7 +137,7 @@ def test_a_recipe_goes_on_from_weights_or_begins_anew(tmp_path: Path):
     recipes = Path(__file__).parents[2] / "configs" / "detector"
     people = DetectorRecipe.read(recipes / "synthetic.yaml")
     start = DetectorRecipe.read(recipes / "synthetic-vehicles.yaml").start
-    before_footage = f"runs/detector/round{len(people.rounds) - 3}/weights/last.pt"
+    before_footage = f"runs/detector/round{len(people.rounds) - 4}/weights/last.pt"
     assert start is not None and start.resolve() == recipes.parents[1] / before_footage
     wrong = tmp_path / "wrong.yaml"
     for keys in ("architecture: yolo11n.yaml, width: 1, start: there.pt", "architecture: yolo11n.yaml", "width: 1"):
