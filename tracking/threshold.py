@@ -1,12 +1,15 @@
 """Which cosine distance still means one identity, from footage nobody has labelled.
 
-What is surely the same: two views that put a tracklet at one place of the ground at one time, or, where there are few of
-those, the early and the late crops of one tracklet. What is surely different: two tracklets of one camera at one time.
-The threshold is the geometric mean of the two medians: as many times further than the usual distance of the same as it is
-nearer than the usual one of the different. Of log-normal distances that spread alike it makes the fewest errors (Bayes).
+What is surely the same: the early and the late crops of one tracklet, and two views that put a tracklet at one place of
+the ground at one time. What is surely different: two tracklets of one camera at one time.
+
+With views in common the threshold is the geometric mean of two medians: as many times further than the usual distance of
+the same over two views as it is nearer than the usual one of the different. Of log-normal distances that spread alike it
+makes the fewest errors (Bayes). Without, nothing tells how much further than inside a tracklet the same are between
+cameras; it is then the distance below which few of the different lie.
 
 Neither sample is clean: one person may be tracked twice at once, a tracklet may change hands, people may wear the same. A
-few wrong pairs do not move a median, nor do they move it by how wrong they are.
+few wrong pairs move medians and quartiles little, however wrong they are.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtri
 
 from tracking.appearance import Appearance, appearance_of, set_distances
 from tracking.camera_bias import CameraMeans
@@ -30,8 +34,11 @@ __all__ = ["RunningThreshold", "ThresholdReport", "suggest_threshold", "threshol
 _MIN_PAIRS = 30
 """Fewer pairs than this say nothing about a rate of a few percent."""
 
-_MIN_ACROSS = 10
-"""So many pairs over two views tell more than any number from inside tracklets, which are more alike."""
+_FALSE_ACCEPT = 1e-3
+"""Of the different, without views in common: a tracklet that meets ten strangers finds one alike in a hundred times."""
+
+_MIN_ACROSS = 3
+"""So few pairs over two views have a median that one wrong pair does not move, and tell more than a rate of wrong links."""
 
 _QUARTILE = 0.6745
 """Standard deviations from the median to a quartile."""
@@ -153,7 +160,7 @@ class RunningThreshold:
         if self._fresh >= _MIN_PAIRS:
             self._fresh = 0
             within, different = (np.array(one, np.float32) for one in (self._within, self._different))
-            self.value = _cut(within, within, different)
+            self.value = _cut(within, np.zeros(0, np.float32), different)
 
 
 def _in_order(tracklets: Sequence[Tracklet]) -> list[Tracklet]:
@@ -242,7 +249,7 @@ def _report(within: FloatArray, across: FloatArray, different: FloatArray) -> Th
         )
     if len(same) < _MIN_PAIRS:
         warnings.append(f"only {len(same)} pairs of the same identity: the miss rate is a guess")
-    cut = _cut(same, within, different)
+    cut = _cut(within, across, different)
     equal_at, equal = _equal_error(same, different)
     reject, accept = _errors(same, different, np.array([cut]))
     if accept[0] > 0.1:
@@ -261,17 +268,29 @@ def _errors(
     return np.asarray(rejected), np.asarray(accepted)
 
 
-def _cut(same: FloatArray, within: FloatArray, different: FloatArray) -> float:
-    """As many times further than the usual of the same as nearer than the usual of the different.
+def _cut(within: FloatArray, across: FloatArray, different: FloatArray) -> float:
+    """Between what is usual of the same over two views and of the different, or what few of the different are nearer than.
 
     It is never so small that tracklets break in two, nor so large that a sixth of the different would pass.
     """
     middle, quarter = (float(one) for one in np.quantile(different, [0.5, 0.25]))
     nearest = max(_NEAREST * middle, 1e-6)
     spread = max((middle - quarter) / _QUARTILE, 0.1 * nearest)
-    usual = max(float(np.median(same)), nearest) if len(same) else nearest
     least = float(np.quantile(within, 0.95)) if len(within) else 0.0
-    return float(np.clip(max(np.sqrt(usual * middle), least), nearest, max(middle - spread, nearest)))
+    if len(across) >= _MIN_ACROSS:
+        cut = float(np.sqrt(max(float(np.median(across)), nearest) * middle))
+    else:
+        cut = _rare(middle, quarter, least, nearest)
+    return float(np.clip(max(cut, least), nearest, max(middle - spread, nearest)))
+
+
+def _rare(middle: float, quarter: float, least: float, nearest: float) -> float:
+    """The distance below which ``_FALSE_ACCEPT`` of the different lie, who are as of a normal distribution, or, where that is
+    so wide that it reaches below what one tracklet's own halves span, where no two strangers are, of a log-normal one."""
+    cut = middle + max((middle - quarter) / _QUARTILE, 0.1 * nearest) * float(ndtri(_FALSE_ACCEPT))
+    if cut >= least or quarter <= nearest:
+        return cut
+    return float(middle * np.exp(np.log(middle / quarter) / _QUARTILE * ndtri(_FALSE_ACCEPT)))
 
 
 def _equal_error(same: FloatArray, different: FloatArray) -> tuple[float, float]:

@@ -56,7 +56,7 @@ def test_running_estimate_agrees_with_that_of_the_whole_and_respects_a_given_one
 def test_the_cut_makes_about_the_fewest_errors_of_log_normal_distances(scale: float):
     rng = np.random.default_rng(0)
     same, different = (scale * np.exp(rng.normal(np.log(at), 0.4, 4000)) for at in (0.08, 0.45))
-    cut = _cut(same.astype(np.float32), np.zeros(0, np.float32), different.astype(np.float32))
+    cut = _cut(np.zeros(0, np.float32), same.astype(np.float32), different.astype(np.float32))
 
     def errors(at: float) -> float:
         return float(np.mean(same > at) + np.mean(different <= at))
@@ -73,16 +73,27 @@ def test_look_alikes_do_not_pull_the_cut_towards_what_is_the_same():
     assert _cut(same, same, mixed) == pytest.approx(_cut(same, same, strangers), rel=0.05)
 
 
-def test_what_is_alike_over_two_views_counts_more_than_inside_a_tracklet():
-    within, across = np.full(50, 0.02, np.float32), np.full(12, 0.08, np.float32)
-    different = np.linspace(0.3, 0.6, 60, dtype=np.float32)
-    assert _report(within, across, different).max_cosine_distance == pytest.approx(np.sqrt(0.08 * 0.45), rel=0.01)
-    few = _report(within, across[:9], different)
-    assert few.max_cosine_distance == pytest.approx(np.sqrt(0.02 * 0.45), rel=0.01)
-    assert any("inside tracklets" in warning for warning in few.warnings)
+def test_without_views_in_common_few_strangers_pass_however_alike_the_crops_of_a_tracklet_are():
+    within = np.full(50, 0.01, np.float32)
+    different = np.random.default_rng(0).normal(0.5, 0.05, 4000).astype(np.float32)
+    report = _report(within, np.zeros(0, np.float32), different)
+    assert 0 < report.false_accept < 0.004
+    assert any("inside tracklets" in warning for warning in report.warnings)
+    seen = _report(within, np.full(3, 0.08, np.float32), different)
+    assert seen.max_cosine_distance == pytest.approx(np.sqrt(0.08 * 0.5), rel=0.01)
+    assert not any("inside tracklets" in warning for warning in seen.warnings)
+
+
+def test_strangers_who_differ_widely_do_not_leave_the_halves_of_a_tracklet_as_all_that_is_alike():
+    """Of a distribution as wide as this a normal one would put strangers at no distance at all."""
+    rng = np.random.default_rng(0)
+    different = (0.476 * np.exp(0.35 * rng.normal(size=200))).astype(np.float32)
+    within = np.abs(rng.normal(0.05, 0.035, 60)).astype(np.float32)
+    cut = _cut(within, np.zeros(0, np.float32), different)
+    assert np.quantile(within, 0.95) < cut < np.quantile(different, 0.02)
 
 
 def test_the_cut_never_breaks_tracklets_in_two():
     within = np.linspace(0.01, 0.3, 60, dtype=np.float32)
     different = np.linspace(0.3, 0.5, 60, dtype=np.float32)
-    assert _cut(within[:10], within, different) >= np.quantile(within, 0.95)
+    assert _cut(within, within[:10], different) >= np.quantile(within, 0.95)
