@@ -95,7 +95,7 @@ def test_one_camera_at_one_time_is_never_one_identity_not_even_through_a_third()
 def test_touching_in_the_same_frame_counts_as_at_once() -> None:
     first, second = (
         make_tracklet("a", 1, [0.0, 1.0], embeddings=_looks(0)),
-        make_tracklet("a", 2, [1.0, 2.0], embeddings=_looks(0)),
+        make_tracklet("a", 2, [1.0, 2.0], embeddings=_looks(0), xyxy=[[300.0, 100.0, 350.0, 250.0]] * 2),
     )
     assert len(associate([first, second], NEAR)) == 2
     later = make_tracklet("a", 2, [1.2, 2.0], embeddings=_looks(0))
