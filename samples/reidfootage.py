@@ -17,9 +17,7 @@ import cv2
 import numpy as np
 
 from samples.footage import Footage, footage_of
-from samples.reidset import cut, is_usable
-
-SPLITS = ("bounding_box_train", "query", "bounding_box_test")
+from samples.reidset import SPLITS, cut, is_usable
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +26,6 @@ class ReidFootagePlan:
 
     sites: tuple[Path, ...]
     every_s: float = 0.8
-    seed: int = 0
 
     def __post_init__(self) -> None:
         if not self.every_s > 0:
@@ -46,7 +43,7 @@ def add_reid_footage(plan: ReidFootagePlan, out: Path, workers: int = 2) -> dict
     for number, site in enumerate(plan.sites, 1):
         footage = footage_of(site)
         people = {actor: first + rank for rank, actor in enumerate(_people(footage))}
-        jobs += [(one, number, people, plan, out / SPLITS[0]) for one in footage]
+        jobs += [(one, number, people, plan.every_s, out / SPLITS[0]) for one in footage]
         first += len(people)
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         named = [identity for identities in pool.map(_write_camera, jobs) for identity in identities]
@@ -65,13 +62,13 @@ def _people(footage: Sequence[Footage]) -> list[int]:
     return sorted({one.actor_id for one in rows if one.class_name == "person"})
 
 
-def _write_camera(job: tuple[Footage, int, dict[int, int], ReidFootagePlan, Path]) -> list[int]:
+def _write_camera(job: tuple[Footage, int, dict[int, int], float, Path]) -> list[int]:
     """The crops of one camera; the identity of each."""
-    footage, sequence, people, plan, folder = job
+    footage, sequence, people, every_s, folder = job
     cv2.setNumThreads(1)
-    rng = np.random.default_rng([plan.seed, 409, sequence, footage.number])
+    rng = np.random.default_rng([0, 409, sequence, footage.number])
     written = []
-    for index, image, seen in footage.frames(plan.every_s):
+    for index, image, seen in footage.frames(every_s):
         for one in seen:
             if one.actor_id in people and is_usable(one.box_xyxy, one.visible, "people"):
                 identity, rank = people[one.actor_id], len(written)

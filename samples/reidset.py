@@ -34,6 +34,7 @@ Image = npt.NDArray[np.uint8]
 Kind = Literal["people", "vehicles"]
 Box = tuple[float, float, float, float] | FloatArray
 Cast = list[tuple[int, PersonAppearance]] | list[tuple[int, CarAppearance]]
+SPLITS = ("bounding_box_train", "query", "bounding_box_test")
 VIEWS = 4
 PER_FRAME = {"people": 12, "vehicles": 7}
 MIN_CROP_VISIBLE = 0.4
@@ -80,10 +81,10 @@ def render_reid_set(plan: ReidSetPlan, out: Path, workers: int = 2) -> dict[str,
 
     Identities ``1..train`` train; ``train+1..train+test`` are split into one query per camera and a gallery.
     """
-    for split in ("bounding_box_train", "query", "bounding_box_test"):
+    for split in SPLITS:
         (out / split).mkdir(parents=True, exist_ok=True)
     jobs = [(plan, number, out) for number in range(plan.cameras)]
-    total = {"bounding_box_train": 0, "query": 0, "bounding_box_test": 0}
+    total = dict.fromkeys(SPLITS, 0)
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         for counts in pool.map(_render_camera, jobs):
             total = {split: total[split] + counts[split] for split in total}
@@ -119,7 +120,7 @@ def sie_row(kind: Kind, site: Site, camera_id: str) -> int | None:
 def _render_camera(job: tuple[ReidSetPlan, int, Path]) -> dict[str, int]:
     plan, number, out = job
     cv2.setNumThreads(1)
-    counts = {"bounding_box_train": 0, "query": 0, "bounding_box_test": 0}
+    counts = dict.fromkeys(SPLITS, 0)
     asked: set[int] = set()
     for frame, crops in enumerate(_frames(plan, number)):
         for index, crop in enumerate(crops):

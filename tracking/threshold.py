@@ -37,6 +37,9 @@ _MIN_PAIRS = 30
 _FALSE_ACCEPT = 1e-3
 """Of the different, without views in common: a tracklet that meets ten strangers finds one alike in a hundred times."""
 
+_RARE = float(ndtri(_FALSE_ACCEPT))
+"""Where that share of a normal distribution ends, in standard deviations from its middle."""
+
 _MIN_ACROSS = 3
 """So few pairs over two views have a median that one wrong pair does not move, and tell more than a rate of wrong links."""
 
@@ -271,7 +274,8 @@ def _errors(
 def _cut(within: FloatArray, across: FloatArray, different: FloatArray) -> float:
     """Between what is usual of the same over two views and of the different, or what few of the different are nearer than.
 
-    It is never so small that tracklets break in two, nor so large that a sixth of the different would pass.
+    The different are as of a normal distribution, or, where that is too wide to be true, of a log-normal one. The cut
+    is never so small that tracklets break in two, nor so large that a sixth of the different would pass.
     """
     middle, quarter = (float(one) for one in np.quantile(different, [0.5, 0.25]))
     nearest = max(_NEAREST * middle, 1e-6)
@@ -280,17 +284,10 @@ def _cut(within: FloatArray, across: FloatArray, different: FloatArray) -> float
     if len(across) >= _MIN_ACROSS:
         cut = float(np.sqrt(max(float(np.median(across)), nearest) * middle))
     else:
-        cut = _rare(middle, quarter, least, nearest)
+        cut = middle + spread * _RARE
+        if cut < least and quarter > nearest:  # so wide a normal distribution reaches below where no two strangers are
+            cut = middle * float(np.exp(np.log(middle / quarter) / _QUARTILE * _RARE))
     return float(np.clip(max(cut, least), nearest, max(middle - spread, nearest)))
-
-
-def _rare(middle: float, quarter: float, least: float, nearest: float) -> float:
-    """The distance below which ``_FALSE_ACCEPT`` of the different lie, who are as of a normal distribution, or, where that is
-    so wide that it reaches below what one tracklet's own halves span, where no two strangers are, of a log-normal one."""
-    cut = middle + max((middle - quarter) / _QUARTILE, 0.1 * nearest) * float(ndtri(_FALSE_ACCEPT))
-    if cut >= least or quarter <= nearest:
-        return cut
-    return float(middle * np.exp(np.log(middle / quarter) / _QUARTILE * ndtri(_FALSE_ACCEPT)))
 
 
 def _equal_error(same: FloatArray, different: FloatArray) -> tuple[float, float]:
