@@ -194,7 +194,7 @@ def track(
 @app.command()
 def tune(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="MOT sequences with det, gt, seqinfo.ini.")],
-    trials: Annotated[int, typer.Option(help="Configurations tried in each search.")] = 100,
+    trials: Annotated[int, typer.Option(help="Configurations tried in each search, twelve at a time.")] = 100,
     folds: Annotated[int, typer.Option(help="Rounds of cross-validation; 1 for none.")] = 3,
     seed: Annotated[int, typer.Option(help="The same seed finds the same.")] = 0,
     output: Annotated[Optional[Path], typer.Option(help="YAML to write.")] = None,  # noqa: UP045

@@ -63,6 +63,8 @@ class TrackerConfig:
         min_hits: detections a track needs to be confirmed.
         min_evidence: and how sure they must be together: the sum of -ln(1 - confidence), less where a box
             overlaps that of a confirmed track. Six detections of 0.7 weigh as much as two of 0.97.
+        evidence_s: what is wrong in one frame is wrong in the next: a detection so long after the track's last one
+            counts 63 % of one that stands alone, one at once after it nothing.
         max_lost_s: a confirmed track not seen for longer ends.
         max_tentative_s: the same for one not yet confirmed; one and a half times the usual gap between frames
             where that is longer, but never longer than ``max_lost_s``.
@@ -80,8 +82,9 @@ class TrackerConfig:
     max_weak_cost: float = 0.67
     cost_per_s: float = 2.5
     max_recovery_cost: float = 0.1
-    min_hits: int = 3
-    min_evidence: float = 10.0
+    min_hits: int = 2
+    min_evidence: float = 5.0
+    evidence_s: float = 0.1
     max_lost_s: float = 1.8
     max_tentative_s: float = 0.18
     smoothing: float = 0.4
@@ -97,6 +100,8 @@ class TrackerConfig:
         for name in (*costs, "appearance_weight", "max_lost_s", "max_tentative_s"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
                 raise ValueError(f"TrackerConfig.{name}: expected 0 or more, got {getattr(self, name)}")
+        if not (math.isfinite(self.evidence_s) and self.evidence_s > 0):
+            raise ValueError(f"TrackerConfig.evidence_s: expected a positive number, got {self.evidence_s}")
         if self.min_hits < 1:
             raise ValueError(f"TrackerConfig.min_hits: expected 1 or more, got {self.min_hits}")
 
@@ -308,9 +313,11 @@ class CameraTracker:
         variance = kalman.measurement_variance(center, config.noise, confidence)
         corrected = kalman.correct(tracks.filters.take(rows, axis=1), center, variance)
         tracks.filters[:, rows] = corrected
-        tracks.observe(rows, center, self._now_s, config.cost.direction_memory_s)
         evidence = evidence_of(confidence)
-        tracks.evidence[rows] += weight[matched] * evidence
+        news = -np.expm1((tracks.seen_s[rows] - self._now_s) / config.evidence_s)
+        tracks.news[rows] += news
+        tracks.evidence[rows] += news * weight[matched] * evidence
+        tracks.observe(rows, center, self._now_s, config.cost.direction_memory_s)
         tracks.confirmed[rows] |= (tracks.hits[rows] >= config.min_hits) & (
             tracks.evidence[rows] >= config.min_evidence
         )
@@ -324,7 +331,7 @@ class CameraTracker:
     def _told(self, rows: IntArray) -> BoolArray:
         """Which tracks are confirmed and, on the whole, about as sure as is usual here."""
         tracks = self._tracks
-        enough = self.config.told_share * self._usual.mean * tracks.hits[rows]
+        enough = self.config.told_share * self._usual.mean * tracks.news[rows]
         return np.asarray(tracks.confirmed[rows] & (tracks.evidence[rows] >= enough))
 
     def _overdue(self) -> BoolArray:

@@ -34,6 +34,7 @@ class Tracks:
         seen_s: ``(N,)`` when that was.
         trail: ``(N, 2)`` where the track was a moment ago: its past detections' centers, older ones fading.
         hits: ``(N,)`` detections so far.
+        news: ``(N,)`` the same, each counted by how much it tells beyond the one before.
         evidence: ``(N,)`` how unlikely it is that all of them were false, as minus the log of the probability.
         confirmed: ``(N,)``.
         class_id: ``(N,)`` what most detections said, by majority vote (Boyer & Moore, 1981).
@@ -47,6 +48,7 @@ class Tracks:
     seen_s: SecondsArray = field(default_factory=lambda: np.zeros(0))
     trail: Array = field(default_factory=lambda: np.zeros((0, 2)))
     hits: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
+    news: Array = field(default_factory=lambda: np.zeros(0))
     evidence: Array = field(default_factory=lambda: np.zeros(0))
     confirmed: BoolArray = field(default_factory=lambda: np.zeros(0, np.bool_))
     class_id: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -87,6 +89,7 @@ class Tracks:
             seen_s,
             center[:, :2],
             once,
+            np.ones(count),
             evidence,
             confirmed,
             class_id,

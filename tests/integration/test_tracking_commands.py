@@ -85,7 +85,7 @@ def test_track_bench_scores_each_sequence_and_the_total(tmp_path):
 
 
 def test_tune_finds_something_cross_validated_that_track_can_read(tmp_path):
-    pytest.importorskip("optuna")
+    pytest.importorskip("cmaes")
     for name, seed in (("A", 0), ("B", 1)):
         sequence(tmp_path / "site" / name, seed, frames=20)
     fitted = tmp_path / "tracker.yaml"
