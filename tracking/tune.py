@@ -1,35 +1,49 @@
 """Fitting the tracker's parameters to sequences with known truth, and telling whether it helped.
 
-The search itself is Optuna's (tree-structured Parzen estimator, Bergstra et al., 2011; a trial that is worse than the
-median of the others after as many sequences is given up). What a search finds on some sequences flatters it, so the
-gain is measured on sequences the search did not see: the sequences are dealt into folds, each fold is scored with
-what was found on the others, and only if that beats the starting point is the result of a last search over all
-sequences recommended. Each sequence also counts backwards with frames missing, so that one lucky crossing decides
-little.
+The search is CMA-ES (Hansen and Ostermeier, "Completely derandomized self-adaptation in evolution strategies", 2001; the
+``cmaes`` package), started at what the tracker had: it moves a cloud of configurations, and the middle of the cloud is
+the result, not the luckiest of those tried. A few crossings decide an identity score, so every generation of it is
+scored on other frames: forwards and backwards, as they are and with 30 % missing at random.
+
+What a search finds on some sequences flatters it all the same. So the gain is measured on sequences that the search did
+not see: they are dealt into folds, each fold is scored with what was found on the others, and only if that beats the
+starting point is the result of a last search over all sequences recommended.
 """
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import count
+from itertools import product
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tracking.replay import Replay, follow, online_rows
 from tracking.scoring import combine, score_sequence, summarise
 from tracking.tracker import TrackerConfig
 
-__all__ = ["SPACE", "Fold", "Parameter", "Tuning", "config_from", "objective", "suggest", "tune"]
-
-Known = dict[tuple[TrackerConfig, str], dict[str, Any]]
-"""Scores of a configuration on a sequence."""
+__all__ = ["SPACE", "Fold", "Parameter", "Tuning", "config_from", "objective", "suggest", "tune", "variants"]
 
 OBJECTIVE = ("HOTA", "IDF1", "MOTA")
 """What is maximised: the mean of these."""
+
+_POPULATION = 12
+"""Configurations that are compared with each other in a generation."""
+
+_STEP = 0.05
+"""How far they lie around the middle at first, as a part of each parameter's range."""
+
+_DROPPED = 0.3
+"""Share of the frames that is missing where some are."""
+
+_UNSEEN_DRAWS = (-1, -2, -3)
+"""The frames that are missing where gains are measured; generations count theirs from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +55,19 @@ class Parameter:
     high: float
     logarithmic: bool = False
 
+    def at(self, share: float) -> float:
+        """The value so far up the range, 0 to 1."""
+        if self.logarithmic:
+            return float(self.low * (self.high / self.low) ** share)
+        return float(self.low + share * (self.high - self.low))
+
+    def share(self, value: float) -> float:
+        """How far up the range a value lies, 0 to 1."""
+        value = min(max(value, self.low), self.high)
+        if self.logarithmic:
+            return math.log(value / self.low) / math.log(self.high / self.low)
+        return (value - self.low) / (self.high - self.low)
+
 
 SPACE: tuple[Parameter, ...] = (
     Parameter("strong_share", 0.0, 0.8),
@@ -50,6 +77,7 @@ SPACE: tuple[Parameter, ...] = (
     Parameter("cost_per_s", 0.0, 5.0),
     Parameter("max_recovery_cost", 0.0, 0.8),
     Parameter("min_evidence", 1.0, 40.0, logarithmic=True),
+    Parameter("evidence_s", 0.01, 0.5, logarithmic=True),
     Parameter("max_lost_s", 0.3, 4.0, logarithmic=True),
     Parameter("max_tentative_s", 0.02, 0.8, logarithmic=True),
     Parameter("smoothing", 0.0, 1.0),
@@ -127,36 +155,28 @@ def values_of(config: TrackerConfig) -> dict[str, float]:
     return {p.name: float(attrgetter(p.name)(config)) for p in SPACE}
 
 
-def variants(replays: Sequence[Replay]) -> list[list[Replay]]:
-    """The sequences as they are, and backwards with 30 % of the frames missing."""
-    return [list(replays), [replay.backwards().thinned(0.3) for replay in replays]]
+def variants(replays: Sequence[Replay], draw: int) -> list[list[Replay]]:
+    """The sequences as they are, backwards, and either way with 30 % of the frames missing; which ones, ``draw`` says."""
+    both_ways = (list(replays), [replay.backwards() for replay in replays])
+    seeds = range(2**20 + draw * len(replays), 2**20 + (draw + 1) * len(replays))
+    lossy = [[r.thinned(_DROPPED, seed) for r, seed in zip(way, seeds, strict=True)] for way in both_ways]
+    return [*both_ways, *lossy]
 
 
-def objective(
-    config: TrackerConfig,
-    sets: Sequence[Sequence[Replay]],
-    hear: Callable[[float], None] = lambda so_far: None,
-    known: Known | None = None,
-) -> float:
-    """Mean of TrackEval's HOTA (coarse), IDF1 and MOTA totals over sets of sequences, online output.
+def objective(config: TrackerConfig, sets: Sequence[Sequence[Replay]]) -> float:
+    """Mean of TrackEval's HOTA (coarse), IDF1 and MOTA totals over sets of sequences, online output."""
+    return float(np.mean([_score(config, replays) for replays in sets]))
 
-    ``hear`` is told the mean so far after every sequence; what it raises ends the evaluation. What is ``known`` is
-    not computed again.
-    """
-    known = {} if known is None else known
-    totals: list[float] = []
-    for replays in sets:
-        raw, before = {}, list(totals)
-        for replay in replays:
-            key = (config, replay.name)
-            if key not in known:
-                found = online_rows(follow(replay, config)).boxes()
-                known[key] = score_sequence(replay.truth, found, replay.name, coarse=True)
-            raw[replay.name] = known[key]
-            total = summarise(combine(raw))
-            totals = [*before, float(np.mean([total[name] for name in OBJECTIVE]))]
-            hear(float(np.mean(totals)))
-    return float(np.mean(totals))
+
+def _score(config: TrackerConfig, replays: Sequence[Replay]) -> float:
+    raw = {r.name: _sequence_scores(config, r) for r in replays}
+    total = summarise(combine(raw))
+    return float(np.mean([total[name] for name in OBJECTIVE]))
+
+
+def _sequence_scores(config: TrackerConfig, replay: Replay) -> dict[str, Any]:
+    found = online_rows(follow(replay, config)).boxes()
+    return score_sequence(replay.truth, found, replay.name, coarse=True)
 
 
 def tune(
@@ -167,11 +187,11 @@ def tune(
     start: TrackerConfig | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> Tuning:
-    """Search ``trials`` configurations per fold and over all sequences.
+    """Search ``trials`` configurations per fold and over all sequences, on all processors.
 
     Args:
         replays: sequences with truth.
-        trials: configurations tried per search, the starting one among them.
+        trials: configurations tried per search, in whole generations of twelve.
         folds: rounds of cross-validation, at most one per sequence; below 2 there is none.
         seed: the same seed finds the same.
         start: where the search starts, and what it must beat.
@@ -179,6 +199,7 @@ def tune(
 
     Raises:
         ValueError: no sequences, one of them without truth, or no trials.
+        ImportError: ``cmaes`` is not installed.
     """
     blind = [replay.name for replay in replays if not len(replay.truth)]
     if not replays or blind or trials < 1:
@@ -186,54 +207,60 @@ def tune(
         raise ValueError(f"tune: {reason}")
     start = start or TrackerConfig()
     folds = min(folds, len(replays))
-    rounds, known = [], Known()  # every search begins with the same random trials
-    for k in range(folds if folds > 1 else 0):
-        held_out, seen = list(replays)[k::folds], [r for i, r in enumerate(replays) if i % folds != k]
-        found, _ = _search(variants(seen), trials, seed, start, report, known)
-        unseen = variants(held_out)
-        names = tuple(r.name for r in held_out)
-        before, after = (objective(config, unseen, known=known) for config in (start, found))
-        rounds.append(Fold(names, before, after))
-        report(f"held out {', '.join(names)}: {rounds[-1].before:.4f} -> {rounds[-1].after:.4f}")
-    everything = variants(replays)
-    found, after = _search(everything, trials, seed, start, report, known)
-    return Tuning(found, objective(start, everything, known=known), after, tuple(rounds))
+    rounds = []
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        for k in range(folds if folds > 1 else 0):
+            held_out, seen = list(replays)[k::folds], [r for i, r in enumerate(replays) if i % folds != k]
+            found = _search(seen, trials, seed, start, pool, report)
+            before, after = _compared((start, found), held_out, pool).tolist()
+            rounds.append(Fold(tuple(r.name for r in held_out), before, after))
+            report(f"held out {', '.join(rounds[-1].held_out)}: {before:.4f} -> {after:.4f}")
+        found = _search(replays, trials, seed, start, pool, report)
+        before, after = _compared((start, found), replays, pool).tolist()
+        return Tuning(found, before, after, tuple(rounds))
 
 
 def _search(
-    sets: Sequence[Sequence[Replay]],
+    replays: Sequence[Replay],
     trials: int,
     seed: int,
     start: TrackerConfig,
+    pool: ProcessPoolExecutor,
     report: Callable[[str], None],
-    known: Known,
-) -> tuple[TrackerConfig, float]:
-    import optuna
+) -> TrackerConfig:
+    from cmaes import CMA
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True)
-    pruner = optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=2)
-    study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
-    study.enqueue_trial(values_of(start))
-
-    def tried(trial: optuna.Trial) -> float:
-        steps = count(1)
-
-        def hear(so_far: float) -> None:
-            trial.report(so_far, next(steps))
-            if trial.should_prune():
-                raise optuna.TrialPruned
-
-        return objective(config_from(suggest(partial(_draw, trial)), start), sets, hear, known)
-
-    def told(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
-        report(f"trial {trial.number + 1}/{trials}: best {study.best_value:.4f}")
-
-    study.optimize(tried, trials, callbacks=[told])
-    return config_from(study.best_params, start), float(study.best_value)
+    values = values_of(start)
+    middle = np.array([p.share(values[p.name]) for p in SPACE])
+    bounds = np.tile((0.0, 1.0), (len(SPACE), 1))
+    cloud = CMA(middle, _STEP, bounds, population_size=_POPULATION, seed=seed)
+    generations = math.ceil(trials / _POPULATION)
+    for generation in range(generations):
+        points = [cloud.ask() for _ in range(_POPULATION)]
+        configs = [_config_at(point, start) for point in points]
+        scores = _scores(configs, variants(replays, generation), pool)
+        cloud.tell([(point, -score) for point, score in zip(points, scores, strict=True)])
+        report(f"generation {generation + 1}/{generations}: mean {scores.mean():.4f}, best {scores.max():.4f}")
+    return _config_at(cloud.mean, start)
 
 
-def _draw(trial: Any, parameter: Parameter) -> float:
-    return float(
-        trial.suggest_float(parameter.name, parameter.low, parameter.high, log=parameter.logarithmic)
-    )
+def _config_at(point: npt.NDArray[np.float64], start: TrackerConfig) -> TrackerConfig:
+    shares = np.clip(point, 0.0, 1.0)
+    return config_from({p.name: p.at(share) for p, share in zip(SPACE, shares, strict=True)}, start)
+
+
+def _compared(
+    configs: Sequence[TrackerConfig], replays: Sequence[Replay], pool: ProcessPoolExecutor
+) -> npt.NDArray[np.float64]:
+    """Objective of each configuration, on frames that no search has seen missing."""
+    each = [_scores(configs, variants(replays, draw), pool) for draw in _UNSEEN_DRAWS]
+    return np.asarray(np.mean(each, axis=0))
+
+
+def _scores(
+    configs: Sequence[TrackerConfig], sets: Sequence[Sequence[Replay]], pool: ProcessPoolExecutor
+) -> npt.NDArray[np.float64]:
+    """``(C,)`` objective of every configuration."""
+    pairs = list(product(configs, sets))
+    scores = list(pool.map(_score, *zip(*pairs, strict=True)))
+    return np.asarray(np.reshape(scores, (len(configs), len(sets))).mean(axis=1))

@@ -32,7 +32,7 @@ def main(
         tracker: YAML to start from; default: the tracker's defaults.
 
     Raises:
-        ConfigError: the folder or a file in it is missing or malformed, or Optuna is not installed.
+        ConfigError: the folder or a file in it is missing or malformed, or cmaes is not installed.
         ExportError: the output cannot be written.
     """
     from rich.console import Console
@@ -48,9 +48,10 @@ def main(
     try:
         replays = [replay_of(sequence) for sequence in read_sequences(folder)]
         with console.status("searching") as status:
-            tuning = tune(replays, trials, folds, seed, start, lambda line: status.update(line))
+            report = status.update if console.is_terminal else console.print
+            tuning = tune(replays, trials, folds, seed, start, report)
     except ImportError as error:
-        raise ConfigError("tune needs Optuna: pip install 'crosscam[tune]'") from error
+        raise ConfigError("tune needs cmaes: pip install 'crosscam[tune]'") from error
     except (OSError, ValueError) as error:
         raise ConfigError(str(error)) from error
     text = _show(tuning, console)
