@@ -4,7 +4,7 @@ Runs in an environment of its own (``peers_tracking.requirements.txt``)::
 
     python tests/benchmarks/peers_tracking.py defaults ../shared/data/mot15
     python tests/benchmarks/peers_tracking.py tuned    ../shared/data/mot15 --trials 40 --only ours boxmot-botsort
-    python tests/benchmarks/peers_tracking.py drops    ../shared/data/mot15 --repeats 3
+    python tests/benchmarks/peers_tracking.py drops    ../shared/data/mot15 --repeats 30
     python tests/benchmarks/peers_tracking.py speed
 
 One fresh tracker per sequence. Only what is decided online is scored; what our offline repair makes of it is a row of
@@ -36,6 +36,7 @@ _AIMS = ("HOTA", "IDF1", "MOTA")
 _RUNGS = ((1.0, 1 / 12), (0.15, 1 / 3), (0.05, 1.0))
 """Successive halving: which share of the trials is run on which share of every sequence, from its start."""
 _DROPPED = 0.3
+_REPAIRED = "ours, repaired offline"
 Row = dict[str, Any]
 
 
@@ -62,15 +63,19 @@ def evaluate(
     share: float = 1.0,
     drop: float = 0.0,
     seed: int = 0,
+    every_frame: bool = False,
 ) -> Row:
-    """Scores of one tracker on the first ``share`` of every sequence: totals, and per sequence."""
+    """Scores of one tracker on the first ``share`` of every sequence: totals, and per sequence.
+
+    Against the truth of the frames that it was given, or of ``every_frame``.
+    """
     raw = {}
     for sequence in sequences:
         count = sequence.num_frames
         kept = np.random.default_rng(seed).random(count) >= drop
         kept[math.ceil(share * count) :] = False
         truth = sequence.truth
-        seen = kept[truth.frame - 1]
+        seen = kept[truth.frame - 1] | every_frame
         result = follow(name, sequence, params, kept)
         raw[sequence.name] = score_sequence(
             Boxes(truth.frame[seen], truth.id[seen], truth.xyxy[seen]), result, coarse=share < 1.0
@@ -78,11 +83,11 @@ def evaluate(
     return {**summarise(combine(raw)), "sequences": {k: summarise(v) for k, v in raw.items()}}
 
 
-def repaired(sequences: list[MotSequence]) -> Row:
-    """Scores of our tracklets after split, stitching and interpolation."""
+def repaired(sequences: list[MotSequence], drop: float = 0.0, seed: int = 0) -> Row:
+    """Scores of our tracklets after split, stitching and interpolation, against the truth of every frame."""
     raw = {}
     for replay in map(replay_of, sequences):
-        rows = repaired_rows(follow_ours(replay))
+        rows = repaired_rows(follow_ours(replay.thinned(drop, seed)))
         raw[replay.name] = score_sequence(replay.truth, rows.boxes())
     return {**summarise(combine(raw)), "sequences": {k: summarise(v) for k, v in raw.items()}}
 
@@ -92,9 +97,12 @@ def defaults(args: argparse.Namespace, known: Known) -> None:
     sequences = read_sequences(args.folder)
     rows = [_full(name, sequences, known) for name in _runnable(args.only or PEERS, known)]
     if "ours" in (args.only or PEERS):
-        row = known.once("defaults", "ours, repaired offline", None, lambda: repaired(sequences))
-        rows.append({"tracker": "ours, repaired offline", **row})
+        rows.append(_repaired(sequences, known))
     _show(rows)
+
+
+def _repaired(sequences: list[MotSequence], known: Known) -> Row:
+    return {"tracker": _REPAIRED, **known.once("defaults", _REPAIRED, None, lambda: repaired(sequences))}
 
 
 def _full(name: str, sequences: list[MotSequence], known: Known) -> Row:
@@ -134,24 +142,41 @@ def _trial(name: str, seed: int, share: float, sequences: list[MotSequence], kno
 
 
 def drops(args: argparse.Namespace, known: Known) -> None:
-    """IDF1 with 30 % of the frames gone, in several draws, against none gone."""
+    """IDF1 with 30 % of the frames gone, in several draws, against none gone.
+
+    ``--tuned``: of what ``tuned`` finds best. ``--every-frame``: against the truth of the frames that are gone too, and
+    our offline repair in a row of its own: it tells where people were when the camera told nothing.
+    """
     sequences = read_sequences(args.folder)
-    names = list(_runnable(args.only or PEERS, known))
-    falls: dict[str, list[float]] = {name: [] for name in names}
+    names = args.only or (["ours", *SPACES] if args.tuned else PEERS)
+    whole: dict[str, Row] = {}
+    for name in _runnable(names, known):
+        whole[name] = _tune(name, args.trials, sequences, known) if args.tuned else _full(name, sequences, known)
+    if args.every_frame and "ours" in whole:
+        whole[_REPAIRED] = _repaired(sequences, known)
+    left: dict[str, list[float]] = {name: [] for name in whole}
     for seed in range(args.repeats):
-        for name in names:
-            full = _full(name, sequences, known)["IDF1"]
-            falls[name].append(full - _lossy(name, seed, sequences, known)["IDF1"])
-    print("\nfall of IDF1, smallest first: mean, least and most of the draws")
-    for name in sorted(names, key=lambda n: np.mean(falls[n])):
-        fall = 100 * np.array(falls[name])
-        print(f"{name:28s} {fall.mean():6.2f} {fall.min():6.2f} {fall.max():6.2f}")
+        for name, row in whole.items():
+            params = row.get("params") or {}
+            left[name].append(_lossy(name, params, seed, sequences, known, args.every_frame)["IDF1"])
+    print("\nfall of IDF1, smallest first: mean, least and most of the draws; IDF1 with all frames, and what is left")
+    for name in sorted(whole, key=lambda n: whole[n]["IDF1"] - np.mean(left[n])):
+        fall = 100 * (whole[name]["IDF1"] - np.array(left[name]))
+        ends = f"{100 * whole[name]['IDF1']:6.2f} {100 * np.mean(left[name]):6.2f}"
+        print(f"{name:28s} {fall.mean():6.2f} {fall.min():6.2f} {fall.max():6.2f}   {ends}")
 
 
-def _lossy(name: str, seed: int, sequences: list[MotSequence], known: Known) -> Row:
-    return known.once(
-        "drops", name, f"draw {seed}", lambda: evaluate(name, sequences, {}, 1.0, _DROPPED, seed)
-    )
+def _lossy(
+    name: str, params: Params, seed: int, sequences: list[MotSequence], known: Known, every_frame: bool
+) -> Row:
+    what = f"draw {seed}" + (f", {json.dumps(params)}" if params else "")
+
+    def make() -> Row:
+        if name == _REPAIRED:
+            return repaired(sequences, _DROPPED, seed)
+        return evaluate(name, sequences, params, 1.0, _DROPPED, seed, every_frame)
+
+    return known.once("drops, every frame" if every_frame else "drops", name, what, make)
 
 
 def synthetic(count: int, num_frames: int, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -258,6 +283,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--only", nargs="+", choices=list(PEERS))
     parser.add_argument("--trials", type=int, default=40)
+    parser.add_argument("--tuned", action="store_true", help="drops: of the best that tuned finds in --trials")
+    parser.add_argument("--every-frame", action="store_true", help="drops: the truth of lost frames counts")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--frames", type=int, default=80, help="speed: per repeat, the first 20 unmeasured")
     parser.add_argument("--json", type=Path, help="JSON lines; what is in it is not run again")
