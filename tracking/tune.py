@@ -13,11 +13,12 @@ starting point is the result of a last search over all sequences recommended.
 from __future__ import annotations
 
 import math
-import os
+import signal
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import product
+from multiprocessing import Pool
+from multiprocessing.pool import Pool as Workers
 from operator import attrgetter
 from typing import Any
 
@@ -28,7 +29,7 @@ from tracking.replay import Replay, follow, online_rows
 from tracking.scoring import combine, score_sequence, summarise
 from tracking.tracker import TrackerConfig
 
-__all__ = ["SPACE", "Fold", "Parameter", "Tuning", "config_from", "objective", "suggest", "tune", "variants"]
+__all__ = ["SPACE", "Fold", "Parameter", "Tuning", "config_from", "suggest", "tune", "variants"]
 
 OBJECTIVE = ("HOTA", "IDF1", "MOTA")
 """What is maximised: the mean of these."""
@@ -104,7 +105,7 @@ class Fold:
 
     Attributes:
         held_out: the sequences the search did not see.
-        before: objective on them with the starting configuration.
+        before: mean of HOTA, IDF1 and MOTA on them with the starting configuration.
         after: the same with what the search found.
     """
 
@@ -119,7 +120,7 @@ class Tuning:
 
     Attributes:
         found: the best configuration of the search over all sequences.
-        before: objective over all sequences with the starting configuration.
+        before: mean of HOTA, IDF1 and MOTA over all sequences with the starting configuration.
         after: the same with ``found``; flattering, as the search chose it.
         folds: what such a search gains on sequences it did not see; empty without cross-validation.
     """
@@ -163,12 +164,8 @@ def variants(replays: Sequence[Replay], draw: int) -> list[list[Replay]]:
     return [*both_ways, *lossy]
 
 
-def objective(config: TrackerConfig, sets: Sequence[Sequence[Replay]]) -> float:
-    """Mean of TrackEval's HOTA (coarse), IDF1 and MOTA totals over sets of sequences, online output."""
-    return float(np.mean([_score(config, replays) for replays in sets]))
-
-
 def _score(config: TrackerConfig, replays: Sequence[Replay]) -> float:
+    """Mean of TrackEval's HOTA (coarse), IDF1 and MOTA totals over sequences, online output."""
     raw = {r.name: _sequence_scores(config, r) for r in replays}
     total = summarise(combine(raw))
     return float(np.mean([total[name] for name in OBJECTIVE]))
@@ -208,7 +205,7 @@ def tune(
     start = start or TrackerConfig()
     folds = min(folds, len(replays))
     rounds = []
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    with Pool(initializer=_undisturbed) as pool:
         for k in range(folds if folds > 1 else 0):
             held_out, seen = list(replays)[k::folds], [r for i, r in enumerate(replays) if i % folds != k]
             found = _search(seen, trials, seed, start, pool, report)
@@ -220,12 +217,17 @@ def tune(
         return Tuning(found, before, after, tuple(rounds))
 
 
+def _undisturbed() -> None:
+    """Ctrl-C is for the process that searches; its helpers end with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def _search(
     replays: Sequence[Replay],
     trials: int,
     seed: int,
     start: TrackerConfig,
-    pool: ProcessPoolExecutor,
+    pool: Workers,
     report: Callable[[str], None],
 ) -> TrackerConfig:
     from cmaes import CMA
@@ -250,7 +252,7 @@ def _config_at(point: npt.NDArray[np.float64], start: TrackerConfig) -> TrackerC
 
 
 def _compared(
-    configs: Sequence[TrackerConfig], replays: Sequence[Replay], pool: ProcessPoolExecutor
+    configs: Sequence[TrackerConfig], replays: Sequence[Replay], pool: Workers
 ) -> npt.NDArray[np.float64]:
     """Objective of each configuration, on frames that no search has seen missing."""
     each = [_scores(configs, variants(replays, draw), pool) for draw in _UNSEEN_DRAWS]
@@ -258,9 +260,8 @@ def _compared(
 
 
 def _scores(
-    configs: Sequence[TrackerConfig], sets: Sequence[Sequence[Replay]], pool: ProcessPoolExecutor
+    configs: Sequence[TrackerConfig], sets: Sequence[Sequence[Replay]], pool: Workers
 ) -> npt.NDArray[np.float64]:
     """``(C,)`` objective of every configuration."""
-    pairs = list(product(configs, sets))
-    scores = list(pool.map(_score, *zip(*pairs, strict=True)))
+    scores = pool.starmap(_score, product(configs, sets), chunksize=1)
     return np.asarray(np.reshape(scores, (len(configs), len(sets))).mean(axis=1))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -95,3 +98,15 @@ def test_tune_finds_something_cross_validated_that_track_can_read(tmp_path):
     assert set(yaml.safe_load(fitted.read_text())) == {"tracker"}
     result = run("track-bench", tmp_path / "site", "--tracker", fitted)
     assert result.exit_code == 0, result.output
+
+
+def test_an_interrupted_tune_ends_and_leaves_no_helpers(tmp_path):
+    pytest.importorskip("cmaes")
+    sequence(tmp_path / "site" / "A", frames=20)
+    command = [sys.executable, "-m", "pipeline", "tune", str(tmp_path / "site"), "--trials", "100000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        assert "generation 1/" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)  # the pipe closes when the last helper that holds it is gone
+    assert process.returncode == 130
