@@ -29,7 +29,7 @@ from tracking.replay import Replay, follow, online_rows
 from tracking.scoring import combine, score_sequence, summarise
 from tracking.tracker import TrackerConfig
 
-__all__ = ["SPACE", "Fold", "Parameter", "Tuning", "config_from", "suggest", "tune", "variants"]
+__all__ = ["SPACE", "Fold", "Parameter", "Tuning", "config_from", "tune"]
 
 OBJECTIVE = ("HOTA", "IDF1", "MOTA")
 """What is maximised: the mean of these."""
@@ -43,8 +43,8 @@ _STEP = 0.05
 _DROPPED = 0.3
 """Share of the frames that is missing where some are."""
 
-_UNSEEN_DRAWS = (-1, -2, -3)
-"""The frames that are missing where gains are measured; generations count theirs from 0."""
+_UNSEEN_DRAWS = range(3)
+"""Draws of missing frames that only gains are measured with; the generations' draws come after them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class Tuning:
     """What came out.
 
     Attributes:
-        found: the best configuration of the search over all sequences.
+        found: where the search over all sequences came to.
         before: mean of HOTA, IDF1 and MOTA over all sequences with the starting configuration.
         after: the same with ``found``; flattering, as the search chose it.
         folds: what such a search gains on sequences it did not see; empty without cross-validation.
@@ -134,11 +134,6 @@ class Tuning:
     def unseen_gain(self) -> float | None:
         """Mean gain on held-out sequences, or None if none were held out."""
         return float(np.mean([fold.after - fold.before for fold in self.folds])) if self.folds else None
-
-
-def suggest(draw: Callable[[Parameter], float]) -> dict[str, float]:
-    """One value per parameter of the space."""
-    return {parameter.name: draw(parameter) for parameter in SPACE}
 
 
 def config_from(values: Mapping[str, float], start: TrackerConfig | None = None) -> TrackerConfig:
@@ -156,11 +151,13 @@ def values_of(config: TrackerConfig) -> dict[str, float]:
     return {p.name: float(attrgetter(p.name)(config)) for p in SPACE}
 
 
-def variants(replays: Sequence[Replay], draw: int) -> list[list[Replay]]:
-    """The sequences as they are, backwards, and either way with 30 % of the frames missing; which ones, ``draw`` says."""
+def _variants(replays: Sequence[Replay], draws: Sequence[int]) -> list[list[Replay]]:
+    """The sequences as they are, backwards, and for each of ``draws`` either way with other frames missing."""
     both_ways = (list(replays), [replay.backwards() for replay in replays])
-    seeds = range(2**20 + draw * len(replays), 2**20 + (draw + 1) * len(replays))
-    lossy = [[r.thinned(_DROPPED, seed) for r, seed in zip(way, seeds, strict=True)] for way in both_ways]
+    lossy = [
+        [r.thinned(_DROPPED, draw * len(replays) + i) for i, r in enumerate(way)]
+        for way, draw in product(both_ways, draws)
+    ]
     return [*both_ways, *lossy]
 
 
@@ -209,11 +206,11 @@ def tune(
         for k in range(folds if folds > 1 else 0):
             held_out, seen = list(replays)[k::folds], [r for i, r in enumerate(replays) if i % folds != k]
             found = _search(seen, trials, seed, start, pool, report)
-            before, after = _compared((start, found), held_out, pool).tolist()
+            before, after = _scores((start, found), _variants(held_out, _UNSEEN_DRAWS), pool).tolist()
             rounds.append(Fold(tuple(r.name for r in held_out), before, after))
             report(f"held out {', '.join(rounds[-1].held_out)}: {before:.4f} -> {after:.4f}")
         found = _search(replays, trials, seed, start, pool, report)
-        before, after = _compared((start, found), replays, pool).tolist()
+        before, after = _scores((start, found), _variants(replays, _UNSEEN_DRAWS), pool).tolist()
         return Tuning(found, before, after, tuple(rounds))
 
 
@@ -240,7 +237,8 @@ def _search(
     for generation in range(generations):
         points = [cloud.ask() for _ in range(_POPULATION)]
         configs = [_config_at(point, start) for point in points]
-        scores = _scores(configs, variants(replays, generation), pool)
+        draw = len(_UNSEEN_DRAWS) + generation
+        scores = _scores(configs, _variants(replays, [draw]), pool)
         cloud.tell([(point, -score) for point, score in zip(points, scores, strict=True)])
         report(f"generation {generation + 1}/{generations}: mean {scores.mean():.4f}, best {scores.max():.4f}")
     return _config_at(cloud.mean, start)
@@ -251,17 +249,9 @@ def _config_at(point: npt.NDArray[np.float64], start: TrackerConfig) -> TrackerC
     return config_from({p.name: p.at(share) for p, share in zip(SPACE, shares, strict=True)}, start)
 
 
-def _compared(
-    configs: Sequence[TrackerConfig], replays: Sequence[Replay], pool: Workers
-) -> npt.NDArray[np.float64]:
-    """Objective of each configuration, on frames that no search has seen missing."""
-    each = [_scores(configs, variants(replays, draw), pool) for draw in _UNSEEN_DRAWS]
-    return np.asarray(np.mean(each, axis=0))
-
-
 def _scores(
     configs: Sequence[TrackerConfig], sets: Sequence[Sequence[Replay]], pool: Workers
 ) -> npt.NDArray[np.float64]:
-    """``(C,)`` objective of every configuration."""
+    """``(C,)`` mean score of every configuration over the sets."""
     scores = pool.starmap(_score, product(configs, sets), chunksize=1)
     return np.asarray(np.reshape(scores, (len(configs), len(sets))).mean(axis=1))

@@ -18,7 +18,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tracking.tracker import CameraTracker, TrackerConfig
-from tracking.tune import config_from, suggest
+from tracking.tune import SPACE as OUR_SPACE
+from tracking.tune import config_from
 from tracking.types import Detections, FrameRef
 
 warnings.filterwarnings("ignore")
@@ -42,8 +43,7 @@ def ours(fps: float, params: Params) -> Step:
 
 def unfitted(fps: float, params: Params) -> Step:
     """Ours with every parameter that is searched in the middle of its range: what it does without any fitting."""
-    middle = suggest(lambda p: (p.low * p.high) ** 0.5 if p.logarithmic else 0.5 * (p.low + p.high))
-    return ours(fps, middle | params)
+    return ours(fps, {p.name: p.at(0.5) for p in OUR_SPACE} | params)
 
 
 def boxmot(name: str, constructor_defaults: bool = False) -> Callable[[float, Params], Step]:
@@ -301,13 +301,9 @@ def draw(name: str, seed: int) -> Params:
         return {}
     rng = random.Random(f"{name}/{seed}")
     if name == "ours":
-        return suggest(lambda p: _uniform(rng, p.low, p.high, p.logarithmic))
+        return {p.name: p.at(rng.random()) for p in OUR_SPACE}
     space = SPACES[name]
     return {
         key: rng.randint(int(low), int(high)) if isinstance(low, int) else rng.uniform(low, high)
         for key, (low, high) in space.items()
     }
-
-
-def _uniform(rng: random.Random, low: float, high: float, logarithmic: bool) -> float:
-    return low * (high / low) ** rng.random() if logarithmic else rng.uniform(low, high)
